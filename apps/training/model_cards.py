@@ -84,7 +84,7 @@ class ModelCard:
             against=against,
             groups=groups,
             loses=[*_overall(scores, kind), *_groups_that_lose(groups, figure, against)],
-            limits=[*_LIMITS.get(kind, ()), *_EVERY_LIMIT],
+            limits=[*_LIMITS.get(kind, ()), _ONE_WORKLOAD, *([] if kind == HYBRID_KIND else [_USERS])],
             missing="" if groups else _missing(model, kind),
         )
 
@@ -146,7 +146,7 @@ _LIMITS = {
         "Windows overlap where the later half does not hold as many side by side: they are no independent samples.",
         "A score that lowers the mean slowdown does so at the price of some tasks; look at the groups by run time.",
     ),
-    HYBRID_KIND: ("Rows say what is best on free devices, not where tasks wait for them.", "Rows name no users."),
+    HYBRID_KIND: ("Rows say what is best on free devices, not where tasks wait for them; they name no users.",),
     RUNTIME_KIND: (
         "In a run a predictor knows only what has finished there; the errors above are with the log's own past.",
         "Nearer predictions do not make a better schedule: too short ones break reservations.",
@@ -154,10 +154,8 @@ _LIMITS = {
     AGENT_KIND: ("The figures are in-sample.", "The table fits the cluster that it was learned on."),
 }
 
-_EVERY_LIMIT = (
-    "One workload was learned from; on another site's tasks it is to be judged anew before it is used.",
-    "Users are grouped by how many tasks they submitted; nothing is known of who they are, and none is named.",
-)
+_ONE_WORKLOAD = "One workload was learned from; on another site's tasks it is to be judged anew before it is used."
+_USERS = "Users are grouped by how many tasks they submitted; nothing is known of who they are, and none is named."
 
 
 def _missing(model: TrainedModel, kind: str) -> str:

@@ -1,6 +1,6 @@
 """The page of learned models and the data they learn from."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from apps.training.model_charts import headline, model_charts, significant
 from apps.training.models import BY_GROUP, TrainedModel, TrainingData
 from apps.training.under_way import under_way
 from scheduler_sim.display.charts import Chart
-from scheduler_sim.display.downloads import asked_table, table_response
+from scheduler_sim.display.downloads import Table, asked_table, table_response
 from scheduler_sim.display.formatting import percent_change
 from scheduler_sim.display.viewing import chart_source, chart_views, reading
 
@@ -93,7 +93,11 @@ def model_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """Show the card of a model."""
     model = _model(pk)
     card = ModelCard.of(model)
-    tables = {"groups": lambda: (GROUP_COLUMNS, [[getattr(one, key) for key in GROUP_COLUMNS] for one in card.groups])}
+    tables: dict[str, Callable[[], Table]] = {
+        "learned_from": lambda: (("what", "value"), card.learned_from),
+        "figures": lambda: (("figure", "value"), card.figures),
+        "groups": lambda: (GROUP_COLUMNS, [[getattr(one, key) for key in GROUP_COLUMNS] for one in card.groups]),
+    }
     if (table := asked_table(request, f"model-{pk}", tables)) is not None:
         return table
     return render(request, "training/model_detail.html", {"model": model, "card": card})

@@ -83,6 +83,19 @@ def test_the_forms_fit_a_phone(visit):
         assert one.page.evaluate("document.documentElement.scrollWidth") <= 390, path
 
 
+def test_a_word_longer_than_a_phone_is_broken(visit):
+    one = visit()
+    one.page.set_viewport_size({"width": 390, "height": 844})
+    one.open("/")
+    for kind in ("lead", "notice", "finding"):
+        one.page.evaluate(
+            "kind => document.querySelector('main').insertAdjacentHTML("
+            "'beforeend', `<p class=${kind}>${'x'.repeat(200)}.parquet</p>`)",
+            kind,
+        )
+    assert one.page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_every_page_shows_its_numbers_without_scripts(visit, path):
     one = visit(java_script_enabled=False)

@@ -122,6 +122,8 @@ def test_the_race_and_the_page_of_a_task_show_widths(stored: Workload, tmp_path:
     begins = run.attempts.filter(scheduler="equal_share", task__task_id=1).order_by("number").values_list("start_time")
     assert f'<td class="number">{begins[0][0] - first:,.10g} s</td>' in widths
     assert [found in widths for found in ("GPUs held", "resized", "finished", "equal_share")] == [True] * 4
+    rows = client.get(f"/runs/{run.pk}/tasks/1/?table=widths&format=json").json()
+    assert [row["from"] for row in rows] == [f"{begin - first:,.10g} s" for (begin,) in begins]
     call_command(
         *("runsimulation", "--workload", "elastic", "--cluster", str(tmp_path / "four.yaml"), "--name", "rigid"),
         *("--policies", "fcfs"),

@@ -16,6 +16,7 @@ from django.test import Client
 from apps.dashboard.runs.charts import run_charts
 from apps.dashboard.runs.electricity_charts import POINTS
 from apps.dashboard.schedule.task_story import task_story
+from apps.live.play.configuration_words import configuration_rows
 from apps.live.what_if.answer import answer
 from apps.live.what_if.question import question
 from apps.metrics.models import GroupMetric, Metric
@@ -424,6 +425,8 @@ def test_a_run_takes_the_series_of_its_cluster_and_its_own_ones_win(place: Path)
     assert total.carbon_kg == pytest.approx((0.05 * 100 * 1.1 + 0.1 * 200 * 1.3) / 1000, rel=1e-12)
     charts = run_charts(run, [total])
     assert "from 1.1 to 1.3" in charts["series-pue"].finding
+    words = {("Series", f"{maps}, {hot}"), ("PUE by temperature", "1.1 at 10 °C, 1.3 at 25 °C, 1.5 at 35 °C")}
+    assert words <= set(configuration_rows(run))
     command("verifyrun", "run", "--replay")
     Series.objects.filter(name="hot").delete()
     command("runsimulation", "--manifest", place / "run.json", "--name", "again", "--verbosity", "0")

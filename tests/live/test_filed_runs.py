@@ -253,6 +253,12 @@ def test_a_file_that_is_gone_or_changed_is_told_of_in_one_sentence(both: tuple[R
     page = client.get(f"/runs/{run.pk}/tasks/5/")
     assert page.status_code == 503
     assert f"The file {told}run parquet is not there" in page.content.decode()
+    for other in PlacementFile.objects.filter(run=run, scheduler="fcfs"):
+        path_of(run, other).unlink(missing_ok=True)
+    filed_rows._open.cache_clear()
+    machine = client.get(f"/runs/{run.pk}/at/{run.workload.last_arrival_time}/?policy=fcfs")
+    assert machine.status_code == 503
+    assert "with placements of run parquet is not there" in machine.content.decode()
 
 
 def test_a_run_that_is_deleted_takes_its_files_along(both: tuple[Run, Run]) -> None:

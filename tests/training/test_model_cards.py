@@ -1,6 +1,8 @@
 """Cards of stored models: figures by group, where a model loses, and how they are shown."""
 
+import html
 import json
+import re
 import shlex
 from dataclasses import asdict
 from io import StringIO
@@ -110,6 +112,15 @@ def test_a_card_says_where_a_model_loses() -> None:
     ]
     assert [group.loses for group in card.groups] == [False, True]
     assert card.missing == ""
+
+
+@pytest.mark.django_db
+def test_a_card_speaks_of_users_only_where_they_are_told_apart() -> None:
+    told = [
+        "Users are grouped" in ModelCard.of(stored(kind=kind, name=kind)).as_markdown()
+        for kind in ("runtime", "hybrid_ml")
+    ]
+    assert told == [True, False]
 
 
 @pytest.mark.django_db
@@ -243,6 +254,12 @@ def test_page_download_and_api_show_the_card(client: Client) -> None:
     assert f"/training/models/{model.pk}/card.md" in page
     rows = client.get(f"/training/models/{model.pk}/?table=groups&format=json").json()
     assert [row["tasks"] for row in rows] == [900, 1200]
+    # Each card offers its own table, and one without a table offers none.
+    offered = dict.fromkeys(re.findall(r'href="(\?[^"]*format=csv[^"]*)"', page))
+    tables = [client.get(f"/training/models/{model.pk}/{html.unescape(one)}") for one in offered]
+    assert [one["Content-Type"].split(";")[0] for one in tables] == ["text/csv"] * 3
+    assert "workload,kth" in tables[0].content.decode()
+    assert "mae log,1.25" in tables[1].content.decode()
     answer = client.get(f"/training/models/{model.pk}/card.md")
     assert answer["Content-Type"] == "text/markdown; charset=utf-8"
     assert answer["Content-Disposition"] == f'attachment; filename="model-{model.pk}.md"'

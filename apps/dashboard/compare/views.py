@@ -1,6 +1,6 @@
 """The pages that set things side by side: runs, and one task under every policy."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -16,7 +16,7 @@ from apps.results.models import Run
 from apps.studies.paper.response import paper_response
 from apps.tasks.models import Task
 from scheduler_sim.display.charts import Chart
-from scheduler_sim.display.downloads import asked_table, table_response
+from scheduler_sim.display.downloads import Table, asked_table, table_response
 from scheduler_sim.display.viewing import chart_views, figures, reading, whole_number
 from scheduler_sim.web.limits import costly
 
@@ -31,6 +31,7 @@ STORY_COLUMNS = (
     "device",
     "gpu_fraction",
 )
+WIDTH_COLUMNS = ("scheduler", "from", "to", "devices", "share", "then")
 WAY_COLUMNS = ("group", "gpu_fraction", "seconds", "energy_joules", "cost_usd", "chosen_by")
 
 
@@ -88,7 +89,10 @@ def run_task(request: HttpRequest, pk: int, number: int) -> HttpResponse:
         ]
         return table_response(f"run-{pk}-task-{number}", STORY_COLUMNS, rows, kind)
     ways = [tuple(vars(way).values()) for way in story.alternatives]
-    tables = {"alternatives": lambda: (WAY_COLUMNS, ways)}
+    tables: dict[str, Callable[[], Table]] = {
+        "alternatives": lambda: (WAY_COLUMNS, ways),
+        "widths": lambda: (WIDTH_COLUMNS, [tuple(vars(width).values()) for width in story.widths]),
+    }
     if (table := asked_table(request, f"run-{pk}-task-{number}", tables)) is not None:
         return table
     context = {"run": run, "task": task, "story": story, "back": way_back(request, run)}

@@ -23,6 +23,7 @@ from scheduler_sim.display.viewing import figures, finite_number, reading, whole
 from scheduler_sim.engine.errors import EngineError
 from scheduler_sim.web.converters import number_text
 from scheduler_sim.web.limits import costly
+from scheduler_sim.web.missing import Missing
 
 Found = TypeVar("Found")
 
@@ -62,7 +63,8 @@ def run_at(request: HttpRequest, pk: int, time: str = "") -> HttpResponse:
     except InvalidField as error:
         raise BadRequest(str(error)) from error
     except (DomainError, EngineError) as error:
-        return render(request, PAGE, {"run": run, "refusal": str(error)}, status=409)
+        status = 503 if isinstance(error, Missing) else 409
+        return render(request, PAGE, {"run": run, "refusal": str(error)}, status=status)
     context: dict[str, Any] = {
         "run": run,
         "asked": asked,

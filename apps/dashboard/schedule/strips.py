@@ -31,7 +31,7 @@ class Strip:
     """One series in a window.
 
     Attributes:
-        kind, name, label, unit: of the series.
+        kind, name, label, unit: of the series; the unit as people see it, empty for a plain number.
         times: limits of the steps, one more than values; seconds on the workload's clock. None in values is unknown.
         drawn_times, drawn: of a power cap, what the devices drew under the policy: means over the windows of the run's
             figures, W; none where that is not known.
@@ -51,7 +51,7 @@ class Strip:
     @property
     def title(self) -> str:
         """What stands above it."""
-        units = [self.unit] if self.unit != "number" else []
+        units = [self.unit] if self.unit else []
         if self.drawn:
             units.append("dashed")
         title = f"{self.label} ({', '.join(units)}), {self.name}" if units else f"{self.label}, {self.name}"
@@ -109,8 +109,8 @@ def _strip(run: Run, named: tuple[str, str, StepSeries], begin: float, end: floa
     try:
         times, values = shown(steps, begin, end, STEPS)
     except InvalidParameter as error:
-        return Strip(kind, name, of.label, of.unit, [], [], [], [], str(error))
-    finding = _finding(f"{of.label} ({name})", of.unit, values, steps, begin, end)
+        return Strip(kind, name, of.label, of.shown_unit, [], [], [], [], str(error))
+    finding = _finding(f"{of.label} ({name})", of.shown_unit, values, steps, begin, end)
     known = [one for one in drawn if one is not None]
     if known:
         finding += (
@@ -118,11 +118,11 @@ def _strip(run: Run, named: tuple[str, str, StepSeries], begin: float, end: floa
         )
     found = values.astype(object)
     found[np.isnan(values)] = None
-    return Strip(kind, name, of.label, of.unit, times.tolist(), found.tolist(), drawn_times, drawn, finding)
+    return Strip(kind, name, of.label, of.shown_unit, times.tolist(), found.tolist(), drawn_times, drawn, finding)
 
 
 def _finding(title: str, unit: str, values: Floats, steps: StepSeries, begin: float, end: float) -> str:
-    unit = "" if unit == "number" else f" {unit}"
+    unit = f" {unit}".rstrip()
     known = values[~np.isnan(values)]
     if not len(known):
         return f"{title}: nothing is known of this window."

@@ -53,6 +53,7 @@ from scheduler_sim.engine.clusters.overheads import CHECKPOINT_RULES, Checkpoint
 from scheduler_sim.engine.measuring.metrics import check_scored_part
 from scheduler_sim.engine.policies.agent import RewardWeights
 from scheduler_sim.engine.policies.own import own_digests
+from scheduler_sim.engine.series import PueCurve
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
 
 ALWAYS_STORED = frozenset(
@@ -351,6 +352,7 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
             ELECTRICITY,
             metavar="NAME[,NAME...]",
             words={"": "none"},
+            said=lambda names: names.replace(",", ", "),
         ),
     ] = ""
     series_zero: Annotated[
@@ -385,6 +387,7 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
             check=read_pue_curve,
             rule="degrees Celsius:PUE, several with / between them, such as 10:1.1/25:1.3/35:1.5",
             words={"": "as the cluster says"},
+            said=lambda curve: PueCurve.read(curve).in_words(),
         ),
     ] = ""
     hold_cap: Annotated[

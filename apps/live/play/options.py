@@ -54,7 +54,7 @@ class About(msgspec.Struct, frozen=True):
         asked_in: the places that ask for it.
         basic: a form shows it at once, and not among the advanced ones.
         words: values as a page says them.
-        said: how a page says the other values, as a format.
+        said: how a page says the other values, as a format, or what writes a text of them.
         suggestions: values that a form suggests, with what they mean.
         rule: what the value must be, where its type does not say it.
         check: reads on what has the right type; its EngineError is the sentence.
@@ -73,7 +73,7 @@ class About(msgspec.Struct, frozen=True):
     asked_in: tuple[str, ...] = (COMMAND, SITE, STUDY)
     basic: bool = False
     words: Mapping[Any, str] = msgspec.field(default_factory=dict)
-    said: str = ""
+    said: str | Callable[[Any], str] = ""
     suggestions: Mapping[str, str] = msgspec.field(default_factory=dict)
     rule: str = ""
     check: Callable[[Any], Any] | None = None
@@ -215,11 +215,14 @@ class Option(msgspec.Struct, frozen=True, dict=True):
             return self.about.words[value]
         if isinstance(value, bool):
             return "yes" if value else "no"
+        said = self.about.said
+        if not isinstance(said, str):
+            return said(value)
         if isinstance(value, Mapping):
-            return ", ".join(self.about.said.format(*one) for one in value.items()) or "none"
+            return ", ".join(said.format(*one) for one in value.items()) or "none"
         if isinstance(value, list | tuple):
             return ", ".join(map(str, value))
-        return self.about.said.format(value) if self.about.said else str(value)
+        return said.format(value) if said else str(value)
 
     def _spelling(self, value: Any) -> Any:
         return next((word for word, meant in self.about.spelled.items() if meant is value), value)

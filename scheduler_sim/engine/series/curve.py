@@ -66,6 +66,10 @@ class PueCurve:
             )
         return cls.of_pairs(pairs)
 
+    def in_words(self) -> str:
+        """Return the points for people: `1.1 at 10 °C, 1.3 at 25 °C`."""
+        return ", ".join(f"{pue:g} at {degrees:g} °C" for degrees, pue in self.points)
+
     def as_text(self) -> str:
         """Return what `read` takes back, with all digits."""
         return "/".join(f"{float(degrees)!r}:{float(pue)!r}" for degrees, pue in self.points)

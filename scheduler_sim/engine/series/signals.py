@@ -20,6 +20,7 @@ class Kind:
         unit: in which values are kept.
         units: what one of another unit is in `unit`. zeros: what its zero is there, where that is not 0.
         least: the lowest value that has a meaning, None for any.
+        sign: of the unit, as people see it behind a value; the unit itself where it is not given.
     """
 
     name: str
@@ -28,6 +29,12 @@ class Kind:
     units: Mapping[str, float]
     least: float | None = 0.0
     zeros: Mapping[str, float] = field(default_factory=dict)
+    sign: str | None = None
+
+    @property
+    def shown_unit(self) -> str:
+        """What stands behind a value for people; empty for a plain number."""
+        return self.unit if self.sign is None else self.sign
 
     def scale(self, unit: str) -> tuple[float, float]:
         """Return what one of another unit is in `unit`, and what its zero is."""
@@ -45,7 +52,7 @@ KINDS = {
         ),
         # Prices on exchanges fall below nothing.
         Kind("price", "Price of electricity", "USD/kWh", {"USD/kWh": 1.0, "USD/MWh": 0.001}, None),
-        Kind("pue", "PUE", "number", {"number": 1.0}, 1.0),
+        Kind("pue", "PUE", "number", {"number": 1.0}, 1.0, sign=""),
         Kind(
             "temperature",
             "Outside temperature",
@@ -53,6 +60,7 @@ KINDS = {
             {"C": 1.0, "F": 5 / 9, "K": 1.0},
             -273.15,
             {"F": -160 / 9, "K": -273.15},
+            "°C",
         ),
         Kind("power_cap", "Power cap", "W", {"W": 1.0, "kW": 1000.0, "MW": 1_000_000.0}),
     )

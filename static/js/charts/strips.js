@@ -3,8 +3,8 @@ import { find } from "../dom.js";
 import { palette } from "./colours.js";
 import { readable } from "./numbers.js";
 
-const EACH = 84; // px high, with its title
-const HEAD = 22; // px of that for the title
+export const EACH = 84; // px high, with its title
+export const HEAD = 22; // px of that for the title
 const NARROW = 560; // px, below which titles begin at the edge
 const FOOT = 10; // px below the last one
 
@@ -169,7 +169,7 @@ function optionsOf({ strips, from, to, zero, left, right }, colours, width) {
  * @param {number | null} value
  */
 function amount({ unit }, value) {
-  return value === null ? "no data" : `${readable(value, "")}${unit === "number" ? "" : ` ${unit}`}`;
+  return value === null ? "no data" : `${readable(value, "")}${unit && ` ${unit}`}`;
 }
 
 /**

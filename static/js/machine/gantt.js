@@ -1,6 +1,7 @@
 // The schedule around an instant, with the instant, the reservation of the head and the plans drawn on it.
 import { palette } from "../charts/colours.js";
 import { BOTTOM, Gantt, RIGHT, TOP } from "../charts/gantt.js";
+import { EACH, HEAD } from "../charts/strips.js";
 import { inside } from "../charts/window.js";
 import { stacked } from "./marks.js";
 
@@ -23,6 +24,8 @@ export class InstantGantt extends Gantt {
     for (const mark of [this.canvas, this.veil, this.cursor]) mark.ariaHidden = "true";
     area.after(this.canvas, this.veil, this.cursor);
     this.below = /** @type {HTMLElement} */ (this.veil.cloneNode());
+    // Titles of strips are not of an instant: they stay as readable as the others.
+    this.below.style.background = `repeating-linear-gradient(transparent 0 ${HEAD}px, var(--surface) ${HEAD}px ${EACH}px)`;
     this.through = /** @type {HTMLElement} */ (this.cursor.cloneNode());
     const strips = this.figure.querySelector("[data-strips]");
     const holder = document.createElement("div");
