@@ -36,11 +36,18 @@ COLUMNS = (
     "mean_bounded_slowdown",
     "core_hours",
     "gpu_hours",
+    "energy_joules",
+    "cost_usd",
     "carbon_kg",
+    "electricity_usd",
 )
-"""Figures of the table; GPU-hours and carbon are left out where there are none."""
+"""Figures of the table."""
 
-_WHERE_KNOWN = ("gpu_hours", "carbon_kg")
+_WHERE_KNOWN = ("gpu_hours", "energy_joules", "cost_usd", "carbon_kg", "electricity_usd")
+"""Of them, those that are left out where no group has any."""
+
+FOLDED_COLUMNS = frozenset(("energy_joules", "cost_usd", "electricity_usd"))
+"""Of them, those that are shown only where all are asked for, or the table is sorted by them."""
 
 WAITS = ("mean_wait_time", "base_wait_time", "p50_wait_time", "p95_wait_time")
 
@@ -155,11 +162,20 @@ class PolicyGroups:
             return sorted(self.rows, key=lambda row: row.group.pk, reverse=backwards)
         return sorted(self.rows, key=lambda row: row.value(key) or 0.0, reverse=backwards)
 
-    def columns(self, base: str) -> list[Column]:
-        """Return the columns of the table; all waits have one unit."""
-        names = [
+    @cached_property
+    def _told(self) -> list[str]:
+        """The columns of which there is something to tell."""
+        return [
             name for name in COLUMNS if name not in _WHERE_KNOWN or any(getattr(row.group, name) for row in self.rows)
         ]
+
+    def folded(self, sort: str) -> list[str]:
+        """Return the columns that a table sorted by `sort` has and does not show until all are asked for."""
+        return [name for name in self._told if name in FOLDED_COLUMNS and name != sort.removeprefix("-")]
+
+    def columns(self, base: str, folded: Iterable[str] = ()) -> list[Column]:
+        """Return the columns of the table but those that are folded; all waits have one unit."""
+        names = [name for name in self._told if name not in folded]
         values = {name: [row.value(name) for row in self.rows] for name in names}
         waits = scale_of("seconds", [wait for name in WAITS for wait in values[name]])
         return [

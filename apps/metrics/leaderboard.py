@@ -33,6 +33,7 @@ FIGURE_COLUMNS = (
     "cpu_utilisation",
     "gpu_utilisation",
     "energy_joules",
+    "idle_energy_joules",
     "cost_usd",
     "carbon_kg",
     "idle_carbon_kg",
@@ -59,7 +60,7 @@ FIGURE_COLUMNS = (
 FOLDED_COLUMNS = frozenset(
     (
         *("cost_usd", "fairness", "mean_rho", "unfair_share", "share_fairness", "least_share"),
-        *("lost_time", "suspended_time", "idle_carbon_kg", "idle_electricity_usd"),
+        *("lost_time", "suspended_time", "idle_energy_joules", "idle_carbon_kg", "idle_electricity_usd"),
         *("asleep_time", "wakes", "woken_starts"),
     )
 )

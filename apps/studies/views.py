@@ -62,6 +62,7 @@ OFFERED_FIGURES = (
     "gpu_utilisation",
     "mean_queue_length",
     "energy_joules",
+    "idle_energy_joules",
     "cost_usd",
     "carbon_kg",
     "idle_carbon_kg",

@@ -55,7 +55,9 @@ def run_groups(request: HttpRequest, pk: int) -> HttpResponse:
         return table
     sort = sort_key(request, dict.fromkeys(SORTS), "-difference")
     page = Paginator(groups.sorted_by(sort), ROWS_PER_PAGE).get_page(request.GET.get("page"))
-    columns = groups.columns(base)
+    whole = request.GET.get("columns") == "all"
+    folded = [] if whole else groups.folded(sort)
+    columns = groups.columns(base, folded)
     context: dict[str, Any] = {
         "run": run,
         "kinds": [(value, GroupMetric.GroupedBy(value).label) for value in kinds],
@@ -66,6 +68,8 @@ def run_groups(request: HttpRequest, pk: int) -> HttpResponse:
         "base": base,
         "sentences": groups.sentences(base),
         "columns": columns,
+        "folded": folded,
+        "whole": whole,
         "rows": [(row, [(row.value(column.name), column.scale) for column in columns]) for row in page.object_list],
         "difference_scale": groups.differences(),
         "page_obj": page,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from apps.dashboard.runs.agent_chart import agent_chart
-from apps.dashboard.runs.electricity_charts import electricity_charts
+from apps.dashboard.runs.electricity_charts import OF_WINDOWS, electricity_charts
 from apps.dashboard.runs.fairness_chart import fairness_chart
 from apps.dashboard.runs.interruption_charts import interruption_charts
 from apps.metrics.models import Metric
@@ -48,7 +48,7 @@ def run_charts(run: Run, totals: Sequence[Metric]) -> dict[str, Chart]:
             windows,
         ),
         _over_time("queue", "Queue length over time", "mean_queue_length", Axis("Tasks waiting"), totals, windows),
-        *electricity_charts(run, totals),
+        *electricity_charts(run, totals, windows),
         _wait_by_size(totals),
         *fairness_chart(totals),
         _fractions(totals),
@@ -116,7 +116,7 @@ def _percentile(total: Metric, histogram: LogHistogram, percent: int) -> str:
 def _windows(run: Run) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     fields = ("scheduler", "window_start_time", "window_end_time")
-    figures = ("cpu_utilisation", "gpu_utilisation", "gpu_fragmentation", "mean_queue_length")
+    figures = ("cpu_utilisation", "gpu_utilisation", "gpu_fragmentation", "mean_queue_length", *OF_WINDOWS)
     windows = Metric.objects.windows().filter(run=run).order_by("scheduler", "window_start_time")
     for window in windows.values_list(*fields, *figures, named=True):
         found.setdefault(window.scheduler, []).append(window)

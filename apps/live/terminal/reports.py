@@ -25,6 +25,7 @@ DOCUMENT_FIGURES = (
     "gpu_utilisation",
     "throughput",
     "energy_joules",
+    "idle_energy_joules",
     "cost_usd",
     "carbon_kg",
     "idle_carbon_kg",
