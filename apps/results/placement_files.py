@@ -7,8 +7,10 @@ never changed. Row groups are small and keep the least and the greatest key of t
 without the others.
 """
 
+import errno
 import hashlib
 import io
+import logging
 import os
 import secrets
 import shutil
@@ -26,6 +28,8 @@ from scheduler_sim.web.missing import Missing
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+logger = logging.getLogger(__name__)
 
 GROUP_ROWS = 16_384
 """Rows of a row group: what is decoded where one task is asked for."""
@@ -109,6 +113,12 @@ class PlacementFile(models.Model):
         """What the file is called; those of placements alone are `placements-*.parquet`."""
         return f"{self.holds}-{self.sha256}.parquet"
 
+    @property
+    def is_named(self) -> bool:
+        """Whether a row names the file now; another may have taken its place since this one was read."""
+        named = {name: getattr(self, name) for name in ("run_id", "holds", "scheduler", "sha256")}
+        return PlacementFile.objects.filter(**named).exists()
+
 
 def root() -> Path:
     """Return the folder of all runs' files."""
@@ -118,6 +128,11 @@ def root() -> Path:
 def folder_name(run: Any) -> str:
     """Return what a run's folder is called; when the run was made, for another database may number runs alike."""
     return f"run-{run.pk}-{int(run.created_at.timestamp() * 1_000_000)}"
+
+
+def is_away(run: Any) -> bool:
+    """Tell whether a run's folder is not there where `PLACEMENTS_DIR` should have it, as where that is not mounted."""
+    return bool(settings.PLACEMENTS_DIR) and not (root() / folder_name(run)).is_dir()
 
 
 def path_of(run: Any, file: PlacementFile) -> Path:
@@ -155,7 +170,8 @@ def file_write(
         has_gaps=has_gaps,
     )
     path = path_of(run, written)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    # A folder that the settings name is somebody's to make: on a machine that has not mounted it, it is not there.
+    path.parent.mkdir(parents=not settings.PLACEMENTS_DIR, exist_ok=True)
     passing = path.parent / f"{secrets.token_hex(8)}.part"
     try:
         with passing.open("wb") as file:
@@ -216,28 +232,55 @@ def _column(name: str, kind: str, columns: Mapping[str, Any], rows: int, schedul
 
 
 def files_sweep(run: Any) -> None:
-    """Remove what lies in a run's folder and is named by no row: left by a process that was killed, or replaced."""
+    """Remove what lies in a run's folder and is named by no row: left by a process that was killed, or replaced.
+
+    What cannot be removed is in nobody's way: the log says so, and the next sweep tries again.
+    """
     named = {one.name for one in PlacementFile.objects.filter(run=run)}
-    with suppress(FileNotFoundError):
-        for path in (root() / folder_name(run)).iterdir():
-            if path.name not in named:
-                path.unlink(missing_ok=True)
+    folder = root() / folder_name(run)
+    try:
+        with suppress(FileNotFoundError):
+            for path in folder.iterdir():
+                if path.name not in named:
+                    path.unlink(missing_ok=True)
+    except OSError as error:
+        logger.warning("What is left over in %s cannot be removed: %s.", folder, os.strerror(error.errno or 0))
 
 
-def folder_remove(name: str) -> None:
-    """Remove the folder of a run that is gone, if it is there."""
-    with suppress(FileNotFoundError):
-        shutil.rmtree(root() / name)
+def folder_remove(name: str) -> bool:
+    """Remove the folder of a run that is gone, and return whether it is away; where not, the log says why."""
+    folder = root() / name
+    if settings.PLACEMENTS_DIR and not root().is_dir():
+        logger.warning("The folder %s is not removed: %s is not there.", folder, root())
+        return False
+    faults: list[BaseException] = []
+    # Another process may remove the same.
+    shutil.rmtree(folder, onerror=lambda _function, _path, told: faults.append(told[1]))
+    try:
+        folder.lstat()
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        faults.append(error)
+    numbers = [one.errno for one in faults if isinstance(one, OSError) and one.errno != errno.ENOENT]
+    why = os.strerror((numbers or [None])[0] or errno.ENOTEMPTY)
+    logger.warning("The folder %s cannot be removed: %s.", folder, why)
+    return False
 
 
 def file_faults(run: Any) -> Iterator[str]:
-    """Yield a sentence for each file of a run that is missing or is not what was written; each is read as a whole."""
+    """Yield a sentence for each file of a run that is missing or is not what was written; each is read as a whole.
+
+    Of a run that goes on or is deleted meanwhile, what no row names any more is no fault: call it outside snapshots.
+    """
     for one in PlacementFile.objects.filter(run=run).order_by("scheduler", "holds", "first_task"):
         path = path_of(run, one)
         try:
             with path.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
+            if not one.is_named:
+                continue
             why = os.strerror(error.errno or 0)
             yield f"The file {shown(path)} with {one.holds} of {one.scheduler} cannot be read: {why}."
             continue

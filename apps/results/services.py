@@ -88,7 +88,7 @@ def deletions_finish(*, on_progress: Callable[[int], None] | None = None) -> int
 
     Each piece is a transaction of its own: readers are never blocked, other writers only briefly. The newest rows go
     first, so that they are the first to leave the list of last results. Safe to interrupt, to repeat, and to run
-    twice at once.
+    twice at once. A folder that cannot be removed keeps its note, for the next time.
 
     Args:
         on_progress: called after each range with the number of rows removed so far.
@@ -104,8 +104,8 @@ def deletions_finish(*, on_progress: Callable[[int], None] | None = None) -> int
             if on_progress is not None:
                 on_progress(removed)
             time.sleep(YIELD_SECONDS)
-        if deletion.folder:
-            folder_remove(deletion.folder)
+        if deletion.folder and not folder_remove(deletion.folder):
+            continue
         RunDeletion.objects.filter(pk=deletion.pk).delete()
     return removed
 

@@ -39,6 +39,7 @@ TASKS = 300
 def _small_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Any) -> Iterator[None]:
     """Several files a policy, and several row groups a file, of a small run."""
     settings.PLACEMENTS_DIR = tmp_path / "placements"
+    settings.PLACEMENTS_DIR.mkdir()
     monkeypatch.setattr(file_writer, "FILE_ROWS", 64)
     monkeypatch.setattr(placement_files, "GROUP_ROWS", 16)
     filed_rows._open.cache_clear()

@@ -2,7 +2,7 @@
 
 A file holds placements of one policy in the order of the tasks' primary keys, so it can be written once all of its
 tasks have finished, and is then never touched again. What the last file leaves is written when the run pauses or ends:
-tasks that are finished behind one that goes on are then in files of their own, which the next ones replace.
+tasks that are finished behind one that goes on are then in files of their own, until whole ones hold the same.
 
 A file is on the disk before the transaction that names it and says how far the run is. After a kill at any point the
 database names whole files; what it does not name is swept away when the run is taken up, and simulated again.
@@ -38,6 +38,7 @@ class _Progress:
 
     Attributes:
         stored: so many tasks from the first on are in files. whole: so many from the first on have finished.
+        behind: from and to which task files with gaps reach that lie behind those.
     """
 
     def __init__(self, place: IntArray, stored: int) -> None:
@@ -45,6 +46,7 @@ class _Progress:
         self._seen = 0
         self.ended = np.zeros(len(place), bool)
         self.stored = self.whole = stored
+        self.behind: list[tuple[int, int]] = []
 
     def look(self, player: Player) -> None:
         """Take note of what has finished since the last time."""
@@ -116,10 +118,9 @@ class FileWriter:
                 f"The placements cannot be written to {root()} ({os.strerror(error.errno or 0)}); "
                 f"once they can, runsimulation --resume {self._run.pk} goes on."
             ) from error
-        schedulers = [player.scheduler for player in due]
         with WRITE_SECONDS.time():
             replaced = self._with_patience(
-                lambda: self._commit(schedulers, [one for several in written for one in several], clock_time)
+                lambda: self._commit([one for several in written for one in several], clock_time)
             )
         if replaced:
             files_sweep(self._run)
@@ -151,10 +152,15 @@ class FileWriter:
             places = np.arange(progress.stored, progress.stored + min(ready, FILE_ROWS))
             yield from self._written(player, places, has_gaps=False)
             progress.stored += len(places)
-        if all_of_it:
-            behind = np.flatnonzero(progress.ended[progress.whole :]) + progress.whole
-            for first in range(0, len(behind), FILE_ROWS):
-                yield from self._written(player, behind[first : first + FILE_ROWS], has_gaps=True)
+        # A file with gaps of which a whole one has taken some tasks goes; the others are written anew.
+        cut = [ends for ends in progress.behind if all_of_it or ends[0] < progress.stored]
+        progress.behind = [ends for ends in progress.behind if ends not in cut]
+        until = len(progress.ended) if all_of_it else max((last + 1 for _, last in cut), default=0)
+        behind = np.flatnonzero(progress.ended[progress.stored : until]) + progress.stored
+        for first in range(0, len(behind), FILE_ROWS):
+            places = behind[first : first + FILE_ROWS]
+            yield from self._written(player, places, has_gaps=True)
+            progress.behind.append((int(places[0]), int(places[-1])))
 
     def _written(self, player: Player, places: IntArray, *, has_gaps: bool) -> Iterator[PlacementFile]:
         rows = self._order[places]
@@ -170,12 +176,21 @@ class FileWriter:
             columns = player.attempt_columns(attempts, player.task_keys)
             yield file_write(self._run, player.scheduler, ATTEMPTS, columns, has_gaps=has_gaps)
 
-    def _commit(self, schedulers: Sequence[str], files: Sequence[PlacementFile], clock_time: float) -> bool:
+    def _commit(self, files: Sequence[PlacementFile], clock_time: float) -> bool:
         """Name the files and say how far the run is, together; return whether they take the place of others."""
         with first_in_line(), transaction.atomic():
-            # Also what a commit left whose answer was lost.
-            gone = PlacementFile.objects.filter(run=self._run, scheduler__in=schedulers, has_gaps=True).delete()[0]
+            gone = 0
             for one in files:
+                if one.holds == PLACEMENTS:
+                    # Every file with gaps that it meets, and the attempts of its tasks.
+                    gone += PlacementFile.objects.filter(
+                        run=self._run,
+                        scheduler=one.scheduler,
+                        first_task__lte=one.last_task,
+                        last_task__gte=one.first_task,
+                        has_gaps=True,
+                    ).delete()[0]
+                # What a commit left whose answer was lost.
                 gone += PlacementFile.objects.filter(
                     run=self._run, holds=one.holds, scheduler=one.scheduler, first_task=one.first_task
                 ).delete()[0]

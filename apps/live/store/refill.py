@@ -5,8 +5,9 @@ import logging
 from django.db.models import Count
 
 from apps.live.models import SimulationState
+from apps.results.errors import RunStateError
 from apps.results.models import Attempt, Run, SchedulerResult
-from apps.results.placement_files import PlacementFile, are_there
+from apps.results.placement_files import PlacementFile, are_there, folder_name, is_away, root
 from apps.results.services import placements_delete
 
 logger = logging.getLogger(__name__)
@@ -20,6 +21,9 @@ def placements_reconcile(*, run: Run) -> bool:
 
     Returns:
         Whether they differed.
+
+    Raises:
+        RunStateError: the folder of its files is not there, as where it is not mounted.
     """
     state = SimulationState.objects.get(run=run)
     told = {scheduler: count for scheduler, count in state.progress.items() if count}
@@ -41,6 +45,11 @@ def _found(run: Run) -> dict[str, int] | None:
     """Return how many placements of each policy there are, None where attempts or files are missing."""
     if run.keeps == "parquet":
         every = PlacementFile.objects.filter(run=run).select_related("run")
+        if is_away(run) and every.exists():
+            raise RunStateError(
+                f"The folder {root() / folder_name(run)} with placements of run {run.name} is not there: mount it and "
+                "take the run up again. Where its files are lost make it, empty, and all of them are simulated again."
+            )
         return SchedulerResult.objects.counts_by_policy(run) if are_there(every) else None
     rows = SchedulerResult.objects.of_run(run)
     if Attempt.objects.filter(run=run).count() != rows.stored_attempts():
