@@ -16,6 +16,7 @@ from apps.results.errors import DomainError, InvalidField
 from apps.results.models import Run
 from scheduler_sim.engine.errors import EngineError
 from scheduler_sim.web.errors import Conflict
+from scheduler_sim.web.missing import Missing
 from scheduler_sim.web.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 
 PARAMETERS = {
@@ -156,6 +157,8 @@ class InstantActions:
             found = run_instant(run, seconds, asked.get("policy", ""), wait=replays.WAIT_SECONDS)
         except InvalidField as error:
             raise ValidationError({error.field: [str(error)]}) from None
+        except Missing:
+            raise
         except (DomainError, EngineError) as error:
             raise Conflict(str(error)) from None
         return Response(instant_document(found, first=first, most=most))

@@ -1,20 +1,25 @@
 """Reading placements and attempts that lie in files: some tasks of a policy, all of it, or all policies by task."""
 
-from collections.abc import Iterator, Sequence
+import errno
+import os
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import islice, pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from django.db.models import Model
 
 from apps.results.placement_files import PlacementFile, PlacementFileMissing, path_of, shown
+from apps.tasks.managers import key_ranges
 from apps.tasks.models import Task
 from scheduler_sim.engine.workloads.workload import IntArray
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+Found = TypeVar("Found")
 
 Kinds = Sequence[tuple[str, Any]]
 """Names of columns, and NumPy's type of each; missing numbers are NaN, missing words the word None."""
@@ -26,6 +31,10 @@ _DERIVED = {
     "ending": ("outcome",),
 }
 """What `SchedulerResultQuerySet.with_history` adds, and the columns that it comes from."""
+
+
+class _Replaced(PlacementFileMissing):
+    """A file went while it was read, since the run goes on and others have taken its place."""
 
 
 class _Opened(NamedTuple):
@@ -78,6 +87,9 @@ class FiledRows:
         Args:
             keys: primary keys of the tasks that are wanted, ascending; None for all.
         """
+        return self._with_new_names(lambda: self._read(scheduler, kinds, keys))
+
+    def _read(self, scheduler: str, kinds: Kinds, keys: IntArray | None) -> Any:
         pieces = list(self._chosen(scheduler, [name for name, _ in kinds], keys))
         read = np.empty(sum(len(piece) for piece in pieces), list(kinds))
         first = 0
@@ -89,6 +101,9 @@ class FiledRows:
 
     def newest_tasks(self, scheduler: str, count: int) -> IntArray:
         """Return the keys of the last `count` tasks that are stored of a policy, ascending."""
+        return self._with_new_names(lambda: self._newest_tasks(scheduler, count))
+
+    def _newest_tasks(self, scheduler: str, count: int) -> IntArray:
         keys = np.zeros(0, np.int64)
         for one in reversed(self._files.get(scheduler, [])):
             groups = list(range(len(self._opened(one).lows)))
@@ -99,6 +114,9 @@ class FiledRows:
 
     def objects(self, keys: IntArray, schedulers: Sequence[str] | None = None) -> list[Any]:
         """Return the rows of some tasks, keys ascending, as objects of the model that are in no table."""
+        return self._with_new_names(lambda: self._objects(keys, schedulers))
+
+    def _objects(self, keys: IntArray, schedulers: Sequence[str] | None) -> list[Any]:
         names = [field.attname for field in self._model._meta.concrete_fields if field.attname not in ("id", "run_id")]
         return [
             self._model(run_id=self.run.pk, **row)
@@ -147,6 +165,26 @@ class FiledRows:
             first_task, last_task: only tasks with primary keys from the one and up to the other.
             backwards: the last come first.
         """
+
+        def begun() -> tuple[list[list[tuple[Any, ...]]], Iterator[list[tuple[Any, ...]]]]:
+            found = self._pages(lookups, size, schedulers, first_task, last_task, backwards=backwards)
+            return list(islice(found, 1)), found
+
+        # What was handed out already cannot be taken back.
+        first, others = self._with_new_names(begun)
+        yield from first
+        yield from others
+
+    def _pages(
+        self,
+        lookups: Sequence[str],
+        size: int,
+        schedulers: Sequence[str] | None,
+        first_task: int | None,
+        last_task: int | None,
+        *,
+        backwards: bool,
+    ) -> Iterator[list[tuple[Any, ...]]]:
         chosen = [one for one in self._files if schedulers is None or one in schedulers]
         plain = [name for one in lookups for name in _DERIVED.get(one, (one,)) if not name.startswith("task__")]
         plain = [{"task": "task_id", "run_id": "run"}.get(name, name) for name in plain]
@@ -186,9 +224,11 @@ class FiledRows:
 
     def _of_tasks(self, table: "pa.Table", name: str) -> list[Any]:
         keys = table.column("task_id").to_numpy()
-        # Without their workload, by whose index SQLite would read all of its tasks.
-        rows = Task.objects.filter(pk__range=(int(keys.min()), int(keys.max())))
-        told = dict(rows.order_by().values_list("pk", name).iterator(chunk_size=20_000))
+        told: dict[int, Any] = {}
+        for condition, _ in key_ranges("pk", np.unique(keys)):
+            # Without their workload, by whose index SQLite would read all of its tasks.
+            rows = Task.objects.filter(**condition).order_by()
+            told.update(rows.values_list("pk", name).iterator(chunk_size=20_000))
         return [told.get(key) for key in keys.tolist()]
 
     def _blocks(
@@ -261,11 +301,19 @@ class FiledRows:
                 if end > first:
                     yield table.slice(first, end - first)
 
+    def _with_new_names(self, read: Callable[[], Found]) -> Found:
+        """Return what is read; where files were replaced at that moment, read once more from those that came."""
+        try:
+            return read()
+        except _Replaced:
+            del self.__dict__["_files"]
+            return read()
+
     def _opened(self, one: PlacementFile) -> _Opened:
         try:
             return _open(str(path_of(self.run, one)), one.size)
         except (OSError, ValueError) as error:
-            raise self._missing(one) from error
+            raise self._missing(one, error) from error
 
     def _table(self, one: PlacementFile, groups: list[int], names: list[str]) -> "pa.Table":
         """Return columns of some row groups of a file; what is read is compared with its check sums."""
@@ -275,22 +323,27 @@ class FiledRows:
         path = path_of(self.run, one)
         try:
             if path.stat().st_size != one.size:
-                raise self._missing(one)
+                raise ValueError("it has another size")
             with pq.ParquetFile(
                 path, metadata=opened.metadata, page_checksum_verification=True, pre_buffer=False
             ) as file:
                 return file.read_row_groups(groups, columns=names, use_threads=False)
         # Arrow's own errors are of these two kinds.
         except (OSError, ValueError) as error:
-            raise self._missing(one) from error
+            raise self._missing(one, error) from error
 
-    def _missing(self, one: PlacementFile) -> PlacementFileMissing:
-        path = path_of(self.run, one)
-        how = "is not what was written" if path.exists() else "is not there"
-        return PlacementFileMissing(
-            f"The file {shown(path)} with {one.holds} of run {self.run.name} {how}; put it back from a "
-            "backup, or play the run again."
-        )
+    def _missing(self, one: PlacementFile, error: OSError | ValueError) -> PlacementFileMissing:
+        """Return why a file cannot be read: it is gone for good or only for now, or nobody should read it any more."""
+        what = f"The file {shown(path_of(self.run, one))} with {one.holds} of run {self.run.name}"
+        if not one.is_named:
+            if not type(self.run)._default_manager.filter(pk=self.run.pk).exists():
+                return PlacementFileMissing(f"Run {self.run.name} was deleted while its placements were read.")
+            return _Replaced(f"{what} was replaced while it was read; ask again.")
+        number = error.errno if isinstance(error, OSError) else None
+        if number is not None and number != errno.ENOENT:
+            return PlacementFileMissing(f"{what} cannot be read: {os.strerror(number)}.")
+        how = "is not what was written" if number is None else "is not there"
+        return PlacementFileMissing(f"{what} {how}; put it back from a backup, or play the run again.")
 
 
 @lru_cache(maxsize=256)

@@ -190,6 +190,11 @@ class OfRunsQuerySet(models.QuerySet[Any]):
         filed = self.filed(run)
         return self.filter(run=run).count() if filed is None else filed.count()
 
+    def are_of(self, run: Any) -> bool:
+        """Tell whether a run has any rows, without counting them."""
+        filed = self.filed(run)
+        return self.filter(run=run).exists() if filed is None else bool(filed.schedulers())
+
     def counts_by_policy(self, run: Any) -> dict[str, int]:
         """Return how many rows each policy of a run has that has some."""
         filed = self.filed(run)

@@ -62,6 +62,8 @@ def run_at(request: HttpRequest, pk: int, time: str = "") -> HttpResponse:
         stories = _stories(asked, readers, frame, clock)
     except InvalidField as error:
         raise BadRequest(str(error)) from error
+    except Missing:
+        raise
     except (DomainError, EngineError) as error:
         status = 503 if isinstance(error, Missing) else 409
         return render(request, PAGE, {"run": run, "refusal": str(error)}, status=status)
@@ -122,6 +124,8 @@ def _told(found: Callable[[], Found]) -> Found:
     """Return what is found; what cannot be is an address that means nothing, in a sentence."""
     try:
         return found()
+    except Missing:
+        raise
     except (DomainError, EngineError) as error:
         raise BadRequest(str(error)) from error
 

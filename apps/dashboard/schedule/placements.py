@@ -114,12 +114,13 @@ def placements(run: Run, scheduler: str) -> Placements:
     found: Placements | None = _look_up(key)
     if found is not None:
         return found
+    if not run.is_over:
+        return _read(run, scheduler)
     with _readers[hash(key) % len(_readers)]:
         found = _look_up(key)
         if found is None:
             found = _read(run, scheduler)
-            if run.is_over:
-                _keep(key, found)
+            _keep(key, found)
     return found
 
 

@@ -24,12 +24,12 @@ def placements_electricity(run: Run, reckoner: Reckoner, names: Sequence[str]) -
     at = {
         name: names.index(name) for name in ("scheduler", "key", "kind", "energy_joules", "start_time", "finish_time")
     }
-    several = {name for name, count in Attempt.objects.counts_by_policy(run).items() if count}
+    has_attempts = Attempt.objects.are_of(run)
 
     def of(rows: Sequence[Row]) -> list[Row]:
-        keys = sorted({row[at["key"]] for row in rows if row[at["scheduler"]] in several})
         told: dict[tuple[str, int], list[Span]] = defaultdict(list)
-        for one in Attempt.objects.of_keys(run, keys, sorted(several)) if keys else ():
+        asked = {name: {row[at[name]] for row in rows} for name in ("key", "scheduler")} if has_attempts else {}
+        for one in Attempt.objects.of_keys(run, sorted(asked["key"]), sorted(asked["scheduler"])) if asked else ():
             span = reckoner.attempt(one.node, one.cpus, one.gpus, one.start_time, one.end_time)
             told[one.scheduler, one.task_id].append(span)
         return _columns(
