@@ -46,7 +46,8 @@ class Command(SiteCommand):
             attempts = found.counted.attempts.get(scheduler)
             several = f", {attempts:,} attempts of tasks with more than one" if attempts else ""
             self.stdout.write(f"{scheduler}: {count:,} placements{several}")
-        self.stdout.write(f"checksum {found.counted.checksum}")
+        if found.counted.checksum:
+            self.stdout.write(f"checksum {found.counted.checksum}")
         for note in found.notes:
             self.stdout.write(note)
         if found.faults:
@@ -65,9 +66,13 @@ class Command(SiteCommand):
                 found = run_check(run=run, replay=replay)
             except UnknownRun:
                 continue
+            except DomainError as error:
+                line, is_faulty = _faulty(str(error)), True
+            else:
+                line, is_faulty = _line(found), bool(found.faults)
             looked_at += 1
-            faulty += bool(found.faults)
-            self.stdout.write(" ".join(f"{run.pk} {run.name}: {_line(found)}".split()))
+            faulty += is_faulty
+            self.stdout.write(" ".join(f"{run.pk} {run.name}: {line}".split()))
         if faulty:
             raise CommandError(f"{faulty} of {looked_at} runs are not as they should be.")
         self.stdout.write(f"{looked_at} runs are as they should be.")
@@ -75,10 +80,14 @@ class Command(SiteCommand):
 
 def _line(found: Integrity) -> str:
     if found.faults:
-        return " ".join(("NOT as it should be.", *found.faults))
+        return _faulty(*found.faults)
     if found.run.status != Run.Status.FINISHED:
         return _standing(found.run)
     return " ".join((f"{found.run.rows_written:,} placements as they should be.", *found.notes))
+
+
+def _faulty(*faults: str) -> str:
+    return " ".join(("NOT as it should be.", *faults))
 
 
 def _standing(run: Run) -> str:
