@@ -74,7 +74,6 @@ def machines(ground: Ground, count: Count) -> None:
                     disturbing.start()
                     found = study.ended(process)
                     disturbing.join(60)
-                count.seen["runs played again elsewhere"] += study.given_up()
                 hold(found["runs"].keys() == whole["runs"].keys(), "other runs than in the undisturbed study")
                 for digest, run in found["runs"].items():
                     hold(run == whole["runs"][digest], f"run {digest[:8]} is {run} and was {whole['runs'][digest]}")
@@ -214,11 +213,6 @@ class _Study:
     def finished(self) -> int:
         """Return how many runs are over."""
         return int(self._rows("SELECT count(*) FROM results_run WHERE status = 'finished'")[0][0])
-
-    def given_up(self) -> int:
-        """Return how many messages of the log tell of a run that went to another machine."""
-        logs = [path.read_text(errors="replace") for path in self.net.folder.glob(f"{self.name}.w*.log")]
-        return sum(log.count("another process plays") + log.count("ClaimLost") for log in logs)
 
     def ended(self, process: "subprocess.Popen[bytes]") -> dict[str, Any]:
         """Wait for the end; return checksums and numbers of rows by the digest of the run, and the study's figures."""
