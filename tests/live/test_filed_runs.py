@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from django.test import Client
 
+from apps.dashboard.answers.group_tasks import group_tasks
 from apps.live.exchange.exports import CannotExport, attempts_export, history_rows, results_export, stream
 from apps.live.models import SimulationState
 from apps.live.play import file_writer
@@ -165,6 +166,19 @@ def test_every_page_is_the_same(both: tuple[Run, Run], client: Client) -> None:
             pages.append([line for line in text.splitlines() if not re.search(r"datetime=|csrf|nonce", line)])
         assert pages[0] == pages[1], address
     assert b"every placement, in files" in client.get(f"/runs/{both[1].pk}/").content
+
+
+def test_only_the_first_page_of_a_groups_tasks_reads_its_files(
+    both: tuple[Run, Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = GroupMetric.objects.filter(run=both[1], grouped_by="length", scheduler="srtf").first()
+    assert group is not None
+    first = group_tasks(both[1], group)[:3]
+    monkeypatch.setattr(type(SchedulerResult.objects), "of_tasks", None)
+    assert group_tasks(both[1], group)[:3] == first
+    both[1].status = Run.Status.RUNNING
+    with pytest.raises(TypeError):
+        group_tasks(both[1], group)
 
 
 def rows_of(client: Client, address: str) -> list[dict[str, Any]]:

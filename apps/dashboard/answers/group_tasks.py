@@ -7,6 +7,7 @@ import numpy as np
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Floor, Mod
 
+from apps.dashboard.schedule.placements import kept_of
 from apps.metrics.models import GroupMetric
 from apps.results.models import Run, SchedulerResult
 from apps.tasks.models import Task
@@ -36,30 +37,39 @@ class TaskLine:
 
 
 class FiledTasks:
-    """What `group_tasks` returns of a run whose placements lie in files: so much of a query as pages ask of it."""
+    """What `group_tasks` returns of a run whose placements lie in files: so much of a query as pages ask of it.
+
+    Of a run that is over the order is kept in memory, so that only the first page reads the whole group.
+    """
 
     ordered = True
 
     def __init__(self, run: Run, group: GroupMetric) -> None:
-        tasks = _within(Task.objects.filter(workload_id=run.workload_id), run, group, prefix="")
-        keys = np.fromiter(tasks.order_by("pk").values_list("pk", flat=True).iterator(chunk_size=20_000), np.int64)
-        placed, base = (
-            SchedulerResult.objects.of_tasks(run, scheduler, keys, ("task_id", "finish_time", "wait_time"))
-            for scheduler in (group.scheduler, run.policies[0])
-        )
-        difference = placed["finish_time"] - base["finish_time"]
-        self._order = np.lexsort((placed["task_id"], -difference))
-        self._columns = (placed["task_id"].astype(np.int64), placed["wait_time"], base["wait_time"], difference)
+        what = ("group_tasks", group.grouped_by, group.name, group.merged_count, group.scheduler)
+        self._columns: tuple[np.ndarray, ...] = kept_of(run, what, lambda: _filed_in_order(run, group))
 
     def __len__(self) -> int:
-        return len(self._order)
+        return len(self._columns[0])
 
     def __getitem__(self, rows: slice) -> list[TaskLine]:
-        chosen = self._order[rows]
-        columns = [column[chosen].tolist() for column in self._columns]
+        columns = [column[rows].tolist() for column in self._columns]
         names = ("task_id", "runtime", "cpus", "gpus")
         told = {key: values for key, *values in Task.objects.filter(pk__in=columns[0]).values_list("pk", *names)}
         return [TaskLine(*told[key], *others) for key, *others in zip(*columns, strict=True)]
+
+
+def _filed_in_order(run: Run, group: GroupMetric) -> tuple[np.ndarray, ...]:
+    """Return keys, waits, waits under the base and differences of a group's tasks, those that lose most first."""
+    tasks = _within(Task.objects.filter(workload_id=run.workload_id), run, group, prefix="")
+    keys = np.fromiter(tasks.order_by("pk").values_list("pk", flat=True).iterator(chunk_size=20_000), np.int64)
+    placed, base = (
+        SchedulerResult.objects.of_tasks(run, scheduler, keys, ("task_id", "finish_time", "wait_time"))
+        for scheduler in (group.scheduler, run.policies[0])
+    )
+    difference = placed["finish_time"] - base["finish_time"]
+    order = np.lexsort((placed["task_id"], -difference))
+    columns = (placed["task_id"].astype(np.int64), placed["wait_time"], base["wait_time"], difference)
+    return tuple(column[order] for column in columns)
 
 
 def group_tasks(run: Run, group: GroupMetric) -> Any:

@@ -1,5 +1,6 @@
 """The stored placements of one policy as columns, kept in memory for the pages that look at them again and again."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from threading import Lock
 from typing import Any
@@ -110,16 +111,27 @@ def placements(run: Run, scheduler: str) -> Placements:
 
     Those of a run that is over are kept in memory.
     """
-    key = ("placements", run.pk, run.status, run.rows_written, run.finished_at, scheduler)
-    found: Placements | None = _look_up(key)
+    found: Placements = kept_of(run, ("placements", scheduler), lambda: _read(run, scheduler))
+    return found
+
+
+def kept_of(run: Run, what: tuple[Any, ...], read: Callable[[], Any]) -> Any:
+    """Return what is read of a run, kept in memory if that is over.
+
+    Args:
+        what: tells it from all else that is read of the run.
+        read: gives `Placements` or a tuple of arrays, by whose bytes it counts.
+    """
+    if not run.is_over:
+        return read()
+    key = (*what, run.pk, run.status, run.rows_written, run.finished_at)
+    found = _look_up(key)
     if found is not None:
         return found
-    if not run.is_over:
-        return _read(run, scheduler)
     with _readers[hash(key) % len(_readers)]:
         found = _look_up(key)
         if found is None:
-            found = _read(run, scheduler)
+            found = read()
             _keep(key, found)
     return found
 
