@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ENGINE = (
     (
         "errors",
+        "finite",
         "order_sources",
         "version",
         "codes",

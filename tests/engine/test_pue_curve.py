@@ -48,6 +48,39 @@ def test_a_curve_without_meaning_is_refused(text, said):
         PueCurve.read(text)
 
 
+def test_absolute_zero_is_a_temperature_in_every_unit(tmp_path: Path):
+    for unit, zero in (("C", "-273.15"), ("F", "-459.67"), ("K", "0")):
+        file = written(tmp_path / f"{unit}.csv", f"time,temp\n0,{zero}\n3600,10\n")
+        assert read_series(file, kind="temperature", unit=unit).steps.values[0] == -273.15
+    file = written(tmp_path / "below.csv", "time,temp\n0,-459.68\n3600,10\n")
+    with pytest.raises(InvalidParameter, match=r"falls below -273\.15"):
+        read_series(file, kind="temperature", unit="F")
+
+
+def test_a_whole_number_above_what_a_float_holds_is_no_number_of_a_description(tmp_path: Path):
+    huge = 10**400
+    curve = {"series": {"temperature": "roof"}, "pue_by_temperature": [[10, huge]]}
+    for wrong, said in (
+        ({"groups": [GROUP], **curve}, "is a list of pairs"),
+        ({"groups": [GROUP | {"cpu_speed": huge}]}, "cpu_speed is 1000.*not above 0"),
+        ({"groups": [GROUP | {"cpu_busy_watts": huge}]}, "cpu_busy_watts is 1000.*not a number from 0 up"),
+        ({"groups": [GROUP | {"frequencies": [{"cpu_busy_watts": huge}]}]}, "of a step of frequencies is 1000"),
+        ({"groups": [GROUP | {"sleep": {"suspend_time": huge, "resume_time": 1}}]}, "suspend_time of a sleep is 1000"),
+    ):
+        with pytest.raises(InvalidCluster, match=said):
+            Cluster.from_json({"name": "hall", **wrong})
+    for suffix in ("json", "yaml"):
+        longer = written(tmp_path / f"longer.{suffix}", f'{{"name": "a", "groups": {"9" * 5000}}}')
+        with pytest.raises(InvalidCluster, match="is not valid"):
+            load_cluster(longer)
+
+
+def test_a_description_in_json_that_yaml_does_not_read_is_refused_without_a_line(tmp_path: Path):
+    text = '{"name"\n:"ab","groups":[{"name":"n","count":1,"cores":4}],"pue_by_temperature":5}'
+    with pytest.raises(InvalidCluster, match=r"^ab\.json: pue_by_temperature is a list of pairs"):
+        load_cluster(written(tmp_path / "ab.json", text))
+
+
 def test_temperatures_are_kept_in_degrees_celsius(tmp_path: Path):
     values = {"C": "20\n-5", "F": "68\n23", "K": "293.15\n268.15"}
     for unit, (first, second) in ((unit, text.split()) for unit, text in values.items()):

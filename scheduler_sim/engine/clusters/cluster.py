@@ -1,6 +1,5 @@
 """A cluster as a list of node groups, checked once on the way in."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
@@ -16,6 +15,7 @@ from scheduler_sim.engine.clusters.sleep import Sleep
 from scheduler_sim.engine.clusters.slices import Slice, slices
 from scheduler_sim.engine.clusters.topology import Topology
 from scheduler_sim.engine.errors import InvalidCluster, InvalidParameter, InvalidSite
+from scheduler_sim.engine.finite import is_finite_number
 from scheduler_sim.engine.series import PueCurve, kind_named
 
 LARGEST_GPUS_PER_NODE = 64
@@ -105,11 +105,11 @@ class NodeGroup:
         if self.cores == 0 and self.gpus == 0:
             raise InvalidCluster(f"Node group {self.name} has neither cores nor GPUs.")
         for key in ("cpu_speed", "gpu_speed", "bandwidth_mb_per_second"):
-            if not _is_number(getattr(self, key)) or getattr(self, key) <= 0:
+            if not is_finite_number(getattr(self, key)) or getattr(self, key) <= 0:
                 raise InvalidCluster(f"Node group {self.name}: {key} is {getattr(self, key)!r}, not above 0.")
         for key in _NOT_NEGATIVE:
             value = getattr(self, key)
-            if (value is None and key == "memory_mb") or (_is_number(value) and value >= 0):
+            if (value is None and key == "memory_mb") or (is_finite_number(value) and value >= 0):
                 continue
             raise InvalidCluster(f"Node group {self.name}: {key} is {value!r}, not a number from 0 up.")
         for outage in self.outages:
@@ -130,7 +130,7 @@ class NodeGroup:
                 object.__setattr__(self, name, value)
 
     def _check_outage(self, outage: Outage) -> None:
-        if not (_is_number(outage.start_time) and _is_number(outage.end_time)):
+        if not (is_finite_number(outage.start_time) and is_finite_number(outage.end_time)):
             raise InvalidCluster(f"Node group {self.name}: an outage starts or ends at no finite time.")
         if outage.end_time < outage.start_time:
             raise InvalidCluster(
@@ -152,10 +152,6 @@ _NOT_NEGATIVE = (
     "usd_per_core_hour",
     "usd_per_gpu_hour",
 )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.finite import is_finite_number
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
@@ -43,7 +44,7 @@ class FailureModel:
     def __post_init__(self) -> None:
         for name, zero in (("mean_hours", False), ("shape", False), ("repair_hours", True)):
             value = getattr(self, name)
-            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            number = is_finite_number(value)
             if not number or value < 0 or (value == 0 and not zero):
                 raise InvalidParameter(f"Failures: {name} is {value!r}, not a number {'from' if zero else 'above'} 0.")
         for name, valid in (("distribution", DISTRIBUTIONS), ("repair", REPAIRS)):

@@ -1,10 +1,10 @@
 """Steps of frequency of a group's devices: how fast they work and what they draw, as one node group says it."""
 
-import math
 from dataclasses import dataclass, fields
 from itertools import pairwise
 
 from scheduler_sim.engine.errors import InvalidCluster
+from scheduler_sim.engine.finite import is_finite_number
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Frequency:
         if not self.stated:
             raise InvalidCluster(f"A step of frequencies states none of {', '.join(one.name for one in fields(self))}.")
         for name, value in self.stated.items():
-            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            number = is_finite_number(value)
             if not number or value < 0 or (value == 0 and name.endswith("speed")):
                 least = "above 0" if name.endswith("speed") else "a number from 0 up"
                 raise InvalidCluster(f"{name} of a step of frequencies is {value!r}, not {least}.")

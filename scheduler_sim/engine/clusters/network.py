@@ -1,6 +1,5 @@
 """Links between nodes: how long data takes from the node that made it to the node that needs it."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -8,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidCluster
+from scheduler_sim.engine.finite import is_finite_number
 from scheduler_sim.engine.workloads.columns import FloatArray
 
 
@@ -124,6 +124,6 @@ def _figures(what: str, document: Any, others: set[str]) -> dict[str, float]:
 
 def _check(what: str, bandwidth: Any, latency: Any) -> None:
     for key, value, above in ((_KEYS[0], bandwidth, True), (_KEYS[1], latency, False)):
-        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        is_number = is_finite_number(value)
         if not is_number or value < 0 or (above and value == 0):
             raise InvalidCluster(f"{what}: {key} is {value!r}, not a number {'above 0' if above else 'from 0 up'}.")

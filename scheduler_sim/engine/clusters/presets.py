@@ -109,16 +109,18 @@ def _read(path: Path) -> Cluster:
 
 def _read_json(path: Path, text: str) -> Cluster:
     try:
-        return _from_document(path, json.loads(text))
-    except json.JSONDecodeError as error:
+        document = json.loads(text)
+    except ValueError as error:
         raise InvalidCluster(f"{path} is not valid JSON: {error}.") from error
+    return _from_document(path, document)
 
 
 def _read_yaml(path: Path, text: str) -> Cluster:
     try:
-        return _from_document(path, yaml.safe_load(text))
-    except yaml.YAMLError as error:
+        document = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
         raise InvalidCluster(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
+    return _from_document(path, document)
 
 
 def _from_document(path: Path, document: Any) -> Cluster:
@@ -127,11 +129,17 @@ def _from_document(path: Path, document: Any) -> Cluster:
     try:
         return Cluster.from_json(document)
     except InvalidSite as error:
-        # JSON is YAML, but for tabs between its tokens.
-        line = line_in(
-            yaml.compose(path.read_text(encoding="utf-8-sig").replace("\t", " "), yaml.SafeLoader), error.path
-        )
+        line = _line_of(path, error.path)
         raise InvalidCluster(f"{path.name}, line {line}: {error}" if line else f"{path.name}: {error}") from None
+
+
+def _line_of(path: Path, where: str) -> int | None:
+    """Return the line of a part of a description; None where it is JSON written in a way that YAML does not read."""
+    try:
+        # Tabs between tokens are such a way.
+        return line_in(yaml.compose(path.read_text(encoding="utf-8-sig").replace("\t", " "), yaml.SafeLoader), where)
+    except yaml.YAMLError:
+        return None
 
 
 def _read_csv(path: Path, text: str) -> Cluster:

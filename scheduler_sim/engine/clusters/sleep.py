@@ -1,9 +1,9 @@
 """How nodes on which nothing runs go to sleep and wake again, as one node group says it."""
 
-import math
 from dataclasses import dataclass
 
 from scheduler_sim.engine.errors import InvalidCluster
+from scheduler_sim.engine.finite import is_finite_number
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,6 @@ class Sleep:
             value = getattr(self, key)
             if value is None and key == "waking_watts":
                 continue
-            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            number = is_finite_number(value)
             if not number or value < 0:
                 raise InvalidCluster(f"{key} of a sleep is {value!r}, not a number from 0 up.")

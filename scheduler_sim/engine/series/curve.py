@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.finite import is_finite_number
 from scheduler_sim.engine.series.steps import StepSeries
 
 MOST_POINTS = 50
@@ -85,5 +86,5 @@ def _is_pair(pair: Any) -> bool:
     return (
         isinstance(pair, list | tuple)
         and len(pair) == 2
-        and all(isinstance(one, int | float) and not isinstance(one, bool) for one in pair)
+        and all(isinstance(one, float) or is_finite_number(one) for one in pair)
     )

@@ -229,8 +229,7 @@ def _assembled(name: str, kind: Kind, unit: str, signal: str, columns: _Columns,
         notes.append(f"{missing.sum():,} rows have no value: the one before holds on.")
     if not all(instant[2] for instant in instants):
         notes.append("Times name no zone: they are read as UTC.")
-    factor, zero = kind.scale(unit)
-    times, values, where = times[~missing], values[~missing] * factor + zero, where[~missing]
+    times, values, where = times[~missing], kind.taken(values[~missing], unit), where[~missing]
     order = np.argsort(times, kind="stable")
     if (np.diff(order) < 0).any():
         notes.append("Rows are not in order of time; they were sorted.")

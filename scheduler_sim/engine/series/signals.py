@@ -3,12 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from scheduler_sim.engine.errors import InvalidParameter, unknown_name
 from scheduler_sim.engine.series.steps import StepSeries
+from scheduler_sim.engine.workloads.columns import FloatArray
 
 JOULES_PER_KWH = 3_600_000.0
 GRAMS_PER_KG = 1000.0
 _KG_PER_POUND = 0.45359237
+_ROUNDED = 1e-9
+"""How far a value may lie below the least one by what the change of its unit rounds."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,14 @@ class Kind:
     def scale(self, unit: str) -> tuple[float, float]:
         """Return what one of another unit is in `unit`, and what its zero is."""
         return self.units[unit], self.zeros.get(unit, 0.0)
+
+    def taken(self, values: FloatArray, unit: str) -> FloatArray:
+        """Return values of another unit in `unit`; one that rounding alone puts below the least is the least."""
+        factor, zero = self.scale(unit)
+        found = values * factor + zero
+        if self.least is None:
+            return found
+        return np.where((found < self.least) & (found >= self.least - _ROUNDED), self.least, found)
 
 
 KINDS = {
