@@ -162,7 +162,23 @@ def test_a_smoothed_slowdown_counts_what_neighbours_of_a_user_ran():
     assert figures[0].tolist() == pytest.approx([1 + (5 * 0.055 + 105 * 0.01) / 3, 315 / 3, 110 / 3])
 
 
-def test_sequences_of_users_keep_each_users_tasks_in_their_order():
+def test_a_copy_of_a_users_tasks_comes_in_their_order_around_the_workload():
+    generator = np.random.default_rng(4)
+    workload = replace(random_workload(generator, 300), arrival_time=np.arange(300) * 86_400.0 / 30)
+    turned = 0
+    for _ in range(6):
+        rows, arrival, copy = People.of(workload).gather(80, generator)
+        assert (np.diff(arrival) >= 0).all()
+        for one in np.unique(copy):
+            for user in np.unique(workload.user.codes[rows[copy == one]]):
+                theirs = rows[(copy == one) & (workload.user.codes[rows] == user)]
+                back = (np.diff(theirs) < 0).sum()
+                assert back <= 1
+                turned += back
+    assert turned
+
+
+def test_sequences_of_users_number_users_and_kinds_of_each_copy():
     generator = np.random.default_rng(4)
     workload = random_workload(generator, 300)
     day = 86_400.0

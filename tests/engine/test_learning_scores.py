@@ -6,6 +6,7 @@ import pytest
 from scheduler_sim import engine
 from scheduler_sim.engine.clusters.presets import pool
 from scheduler_sim.engine.errors import InvalidParameter, InvalidPolicy, InvalidWorkload
+from scheduler_sim.engine.learning.evaluation import yardsticks
 from scheduler_sim.engine.learning.rollout import play
 from scheduler_sim.engine.learning.sequences import Sequences
 from scheduler_sim.engine.measuring.metrics import TaskFigures
@@ -216,3 +217,9 @@ def test_one_node_plays_learned_scores_as_a_pool_of_its_cores_does(backfill):
                 simulation.advance()
                 starts.append(simulation.outcome().start_time.tolist())
             assert starts[0] == starts[1]
+
+
+def test_yardsticks_stop_no_task_go_by_no_series_and_know_no_run_time():
+    names = {order.name for order in yardsticks()}
+    assert {"fcfs", "sjf", "saf", "f3", "multifactor"} <= names
+    assert names.isdisjoint({"wait_awhile", "carbon_threshold", "lowest_slot", "srtf", "las", "linear", "mlp"})

@@ -97,6 +97,16 @@ def test_tasks_are_grouped_by_quartiles_and_equal_values_stay_together() -> None
     assert [group.name for group in quarters("size", np.array([1.0, 1, 1, 1, 7]), "MB")] == ["up to 1 MB", "above 1 MB"]
 
 
+def test_groups_whose_bounds_are_alike_in_six_digits_have_names_of_their_own() -> None:
+    found = [group.name for group in quarters("run time", 1e7 + np.arange(8.0), "s")]
+    assert found == [
+        "up to 10,000,001 s",
+        "above 10,000,001 to 10,000,003 s",
+        "above 10,000,003 to 10,000,005 s",
+        "above 10,000,005 s",
+    ]
+
+
 def test_tasks_without_a_figure_do_not_count() -> None:
     groups = quarters("size", np.array([1.0, 1.0, 5.0, 5.0]), "")
     found = by_group(groups, np.array([1.0, 3.0, np.nan, 2.0]), np.array([2.0, 2.0, 1.0, np.nan]))

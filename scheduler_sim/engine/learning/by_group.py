@@ -63,19 +63,22 @@ def quarters(kind: str, values: FloatArray, unit: str) -> list[Group]:
         return []
     cuts = np.unique(np.quantile(values, [0.25, 0.5, 0.75], method="lower"))
     place = np.searchsorted(cuts, values)
-    bounds = [-np.inf, *cuts.tolist(), np.inf]
     behind = f" {unit}" if unit else ""
-    groups = []
-    for number, (low, high) in enumerate(pairwise(bounds)):
-        rows = place == number
-        if not rows.any():
-            continue
-        if low == -np.inf:
-            name = f"up to {high:,.6g}{behind}"
-        else:
-            name = f"above {low:,.6g}{behind}" if high == np.inf else f"above {low:,.6g} to {high:,.6g}{behind}"
-        groups.append(Group(kind, name, rows))
+    # So many digits that no two cuts are written alike; 17 tell all numbers apart.
+    written = next(
+        found for found in (_written(cuts, digits) for digits in range(6, 18)) if len(set(found)) == len(cuts)
+    )
+    names = [
+        f"up to {written[0]}{behind}",
+        *(f"above {low} to {high}{behind}" for low, high in pairwise(written)),
+        f"above {written[-1]}{behind}",
+    ]
+    groups = [Group(kind, name, place == number) for number, name in enumerate(names) if (place == number).any()]
     return groups if len(groups) > 1 else []
+
+
+def _written(values: FloatArray, digits: int) -> list[str]:
+    return [f"{value:,.{digits}g}" for value in values.tolist()]
 
 
 def by_group(groups: Sequence[Group], learned: FloatArray, other: FloatArray) -> list[dict[str, Any]]:

@@ -56,8 +56,13 @@ def window_figures(
 
 
 def yardsticks() -> list[Order]:
-    """Return the registered orders that were not learned, are not clairvoyant and stop no task."""
-    return [order for order in ORDERS if not (order.clairvoyant or order.preempts) and order.name not in LEARNED_ORDERS]
+    """Return the registered orders that were not learned, are not clairvoyant, stop no task and go by no series."""
+    return [
+        order
+        for order in ORDERS
+        if not (order.clairvoyant or order.preempts or order.stops or order.goes_by)
+        and order.name not in LEARNED_ORDERS
+    ]
 
 
 def paired_interval(

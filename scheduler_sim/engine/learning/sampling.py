@@ -145,9 +145,10 @@ def _paced(arrival: FloatArray, generator: np.random.Generator, variation: Varia
 class People:
     """Who is behind the tasks of a workload, for sequences that are put together anew from users.
 
-    As many users as there are are drawn with replacement, each with all tasks in their order, moved by a random number
-    of whole days around the workload (Zakay & Feitelson, Workload resampling for performance evaluation of parallel job
-    schedulers, Concurrency Computat.: Pract. Exper. 2014): what one task of a user says of the next is kept.
+    As many users as there are are drawn with replacement, each with all tasks, moved by a random number of whole days:
+    they come in their order around the workload, what is moved beyond its end at its begin (Zakay & Feitelson, Workload
+    resampling for performance evaluation of parallel job schedulers, Concurrency Computat.: Pract. Exper. 2014). So
+    what one task of a user says of the next is kept.
 
     Attributes:
         user, kind: shape (n,), see `past_scoring.numbered`.
