@@ -37,3 +37,8 @@ class Problem:
     site: Site | None = None
     cap: PowerCap | None = None
     shared: Shared = field(default_factory=Shared)
+
+    @property
+    def stops(self) -> bool:
+        """True when its policy may stop tasks, for others or, by what it has settled, at times of their own."""
+        return self.policy.preempts or self.scores.openings is not None

@@ -252,6 +252,9 @@ def test_every_order_is_brought_about_or_refused_in_a_sentence(small: Site, orde
         ("fcfs~requeue", "give way by partition (PriorityTier) or by QOS"),
         ("srf", "no factor for the time limit"),
         ("oracle", "oracle"),
+        ("lowest_slot", "it holds tasks back by a series of carbon, which Slurm does not read"),
+        ("wait_awhile", "it holds tasks back and stops them by a series of carbon"),
+        ("las", "it stops and shares out by its own rule"),
     ],
 )
 def test_what_slurm_cannot_express_is_said(small: Site, policy: str, words: str) -> None:

@@ -265,6 +265,36 @@ def test_what_it_is_not_played_with_is_said() -> None:
             ).advance()
 
 
+@pytest.mark.parametrize("order", ["wait_awhile", "carbon_threshold(stops=suspend)"])
+def test_more_stops_or_steps_than_there_is_room_for_are_refused(order: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    workload = tasks_of(arrival_time=[0.0, 0.0], runtime=[2 * HOUR, 2 * HOUR], cpus=[1, 1])
+    stops = len(openings(order, workload, WAVE).begins) - 2
+    assert stops
+    monkeypatch.setattr("scheduler_sim.engine.policies.openings.MOST_STOPS", stops)
+    assert len(openings(order, workload, WAVE).begins) == stops + 2
+    monkeypatch.setattr("scheduler_sim.engine.policies.openings.MOST_STOPS", stops - 1)
+    with pytest.raises(InvalidPolicy, match=f"would stop more than {stops - 1} times in all; take a shorter delay"):
+        openings(order, workload, WAVE)
+    monkeypatch.setattr("scheduler_sim.engine.policies.openings.MOST_STEPS", 7)
+    with pytest.raises(InvalidPolicy, match=r"reach over \d+ steps of the series in all, more than 7;"):
+        openings(order, workload, WAVE)
+
+
+def test_without_a_series_nothing_that_refuses_stops_refuses_it() -> None:
+    one = tasks_of(runtime=[HOUR])
+    asleep = engine.Cluster("asleep", (engine.NodeGroup("n", 1, 4, sleep=Sleep(600.0, 60.0)),))
+    for policy in ("wait_awhile", "fcfs"):
+        simulation = engine.Simulation(one, asleep, engine.parse_policy(policy))
+        simulation.advance()
+        assert simulation.outcome().finish_time.tolist() == [HOUR]
+
+
+def test_a_parameter_called_stops_is_not_taken_for_stopping() -> None:
+    carbon = {one: engine.parse_policy(one).order for one in STOPPING}
+    assert all(order.stops for order in carbon.values())
+    assert not any(replace(order, pauses=False).stops for order in carbon.values())
+
+
 def test_it_knows_what_is_to_come_where_its_forecast_has_no_error() -> None:
     assert knows_carbon_to_come(engine.parse_policy("wait_awhile").order)
     assert not knows_carbon_to_come(engine.parse_policy("wait_awhile(noise=0.1)").order)

@@ -18,7 +18,7 @@ from scheduler_sim.engine.gangs import GangLog, Gangs
 from scheduler_sim.engine.instant import Decisions, NotExplained, Schedule, decisions, scores_at, standing, stretches
 from scheduler_sim.engine.instant.scores import not_before
 from scheduler_sim.engine.kernels.cluster.kernel import ClusterKernel
-from scheduler_sim.engine.policies import ORDERS
+from scheduler_sim.engine.policies import ORDERS, Scores
 from scheduler_sim.engine.series import Signals, StepSeries
 from tests.engine.pool_cases import BACKFILL_NAMES, lognormal_workload, pool, pool_orders
 from tests.engine.reference_nodes import ReferenceNodes
@@ -399,15 +399,40 @@ def test_some_tasks_of_a_run_are_held_as_long_as_they_were_among_all(order: str)
         steps = StepSeries(times[:-1], generator.choice([50.0, 100.0, 300.0], 39), times[-1], "repeat")
         policy = parse_policy(f"{order}(delay=0.01,noise=0.5)")
         signals = Signals({"carbon": steps})
-        whole = Simulation(workload, cluster, policy, seed=seed, signals=signals).scores().not_before
+        among_all = Simulation(workload, cluster, policy, seed=seed, signals=signals).scores()
+        whole = among_all.not_before
         rows = np.sort(generator.choice(len(workload), len(workload) // 2, replace=False))
         if not len(rows):
             continue
         part = Simulation(workload.take(rows), cluster, policy, seed=seed, signals=signals)
-        found = part.scores_of_part(policy.order, float(workload.arrival_time.min())).not_before
+        alone = part.scores_of_part(policy.order, float(workload.arrival_time.min()))
+        found = alone.not_before
         assert found is not None
         assert whole is not None
         assert found.tolist() == whole[rows].tolist()
+        assert [spans_of(alone, row) for row in range(len(rows))] == [spans_of(among_all, row) for row in rows.tolist()]
+
+
+def spans_of(scores: Scores, row: int) -> list[tuple[float, float]]:
+    """Return when a task may run under an order that stops tasks."""
+    if scores.openings is None:
+        return []
+    here = slice(*scores.openings.offsets[row : row + 2])
+    return list(zip(scores.openings.begins[here].tolist(), scores.openings.ends[here].tolist(), strict=True))
+
+
+def test_how_far_an_order_looked_ahead_goes_by_the_slowest_nodes() -> None:
+    day = 86_400.0
+    workload = Workload.from_columns(arrival_time=[0.0, 300 * day], runtime=[200 * day, 200 * day], cpus=[1, 1])
+    steps = StepSeries(np.array([0.0, 3 * day]), np.array([9.0, 1.0]), 400 * day, "repeat")
+    slow = Cluster("slow", (NodeGroup("n", 1, 4, cpu_speed=0.5),))
+    policy, signals = parse_policy("wait_awhile(delay=240)"), Signals({"carbon": steps})
+    simulation = Simulation(workload, slow, policy, signals=signals)
+    simulation.advance()
+    among_all = replace(schedule_of(simulation), whole=True)
+    assert not_before(among_all, np.array([0])).tolist() == [3 * day]
+    with pytest.raises(NotExplained, match="tasks of more than a year"):
+        not_before(replace(among_all, whole=False, first_arrival=0.0), np.array([0]))
 
 
 def test_queues_of_which_no_task_is_looked_at_hold_none_of_the_others() -> None:

@@ -123,7 +123,13 @@ def _ordered(advice: Advice, policy: Policy, *, is_known: bool) -> set[str]:
         return _as_site_weighs(advice) if is_known else _multifactor(advice)
     if order.clairvoyant:
         why = "it looks at run times that nobody knows beforehand"
-    elif order.preempts:
+    elif order.goes_by:
+        held = "holds tasks back and stops them" if order.stops else "holds tasks back"
+        why = (
+            f"it {held} by a series of {order.goes_by}, which Slurm does not read; a job_submit plugin of one's own "
+            "could say when jobs may begin"
+        )
+    elif order.preempts or order.stops:
         why = "it stops and shares out by its own rule, which Slurm does not have"
     elif order.uses_estimates:
         why = (

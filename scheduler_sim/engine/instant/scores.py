@@ -14,7 +14,7 @@ from scheduler_sim.engine.instant.room import Piece, Room
 from scheduler_sim.engine.instant.standing import Schedule
 from scheduler_sim.engine.policies import Order, Scores
 from scheduler_sim.engine.policies.order import YOUR_OWN
-from scheduler_sim.engine.policies.orders.carbon import LONGEST
+from scheduler_sim.engine.policies.orders.carbon import LONGEST, slowest_run
 from scheduler_sim.engine.policies.scoring import blend, rate
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
@@ -79,7 +79,10 @@ def _refuse_series(schedule: Schedule, rows: IntArray, order: Order) -> None:
     """Refuse an order by a series that is gone, or spans so long that how far it was read depends on other tasks."""
     if schedule.signals_lost:
         raise NotExplained(f"{order.name} goes by a series of {order.goes_by}. {schedule.signals_lost}")
-    if not schedule.whole and (schedule.workload.duration_estimate[rows] > LONGEST).any():
+    if schedule.whole:
+        return
+    workload = schedule.workload
+    if (slowest_run(workload.duration_estimate, workload, schedule.cluster)[rows] > LONGEST).any():
         raise NotExplained(
             f"How far {order.name} looked ahead for tasks of more than a year depends on all tasks of the run."
         )

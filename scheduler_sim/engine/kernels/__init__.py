@@ -86,8 +86,7 @@ def make_kernel(problem: Problem) -> BaseKernel:
         from scheduler_sim.engine.kernels.decided.kernel import DecidedKernel
 
         return DecidedKernel(problem)
-    stops = policy.preempts or scores.openings is not None
-    interrupted = stops or problem.options.interrupts or cluster.fails
+    interrupted = problem.stops or problem.options.interrupts or cluster.fails
     if late and interrupted:
         raise InvalidPolicy("Where tasks may stop and go on, run times cannot be predicted inside the run.")
     if scores.kind == CALLED and (late or interrupted):
@@ -179,7 +178,7 @@ def _refuse_power(problem: Problem) -> None:
     what = f"Nodes of {cluster.name} sleep" if cluster.sleeps else "Starts keep a power cap"
     if problem.site is not None:
         raise InvalidPolicy(f"{what}, which is not played by the rules of a site.")
-    if policy.may_stop or problem.options.interrupts or cluster.fails:
+    if problem.stops or problem.options.interrupts or cluster.fails:
         raise InvalidPolicy(f"{what}, which is not played where tasks may stop and go on: {policy.name}.")
     if kind in (DECIDED, BY_PLAN, SHARES, ELASTIC):
         raise InvalidPolicy(f"{what}, which is not played by {policy.name}.")
@@ -198,7 +197,7 @@ def _closed(problem: Problem) -> BaseKernel:
         raise InvalidPolicy("By the rules of a site tasks come as recorded; a closed loop is played on a cluster.")
     if problem.late:
         raise InvalidPolicy("Run times cannot be predicted inside the run where tasks come in a closed loop.")
-    if policy.may_stop or problem.options.interrupts or problem.cluster.fails:
+    if problem.stops or problem.options.interrupts or problem.cluster.fails:
         raise InvalidPolicy("Where tasks may stop and go on they come as recorded, not in a closed loop.")
     if problem.cluster.sleeps or problem.cap is not None:
         raise InvalidPolicy(

@@ -8,11 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.jit import counting_kernel
 from scheduler_sim.engine.workloads.columns import BoolArray, FloatArray, IntArray
 
 _CLEAR = 1e-9
 """Part of a length that rounding may leave over; no span is as short as that."""
+
+MOST_STOPS = 5_000_000
+"""How often all tasks together may stop: each stop and going on is kept, and is an event of the play."""
+MOST_STEPS = 1_000_000_000
+"""How many steps of a series may lie in the reach of tasks, summed over these: so many are looked at, or sorted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +75,12 @@ def cleanest(
     Args:
         times, values: shape (steps,), a step function that has a value at each arrival, until `end`.
         arrival, allowed, length: shape (n,), seconds.
+
+    Raises:
+        InvalidPolicy: tasks would stop more often than `MOST_STOPS`, or reach over more steps than `MOST_STEPS`.
     """
-    return Openings(*_cleanest(times, values, end, arrival, allowed, length))
+    _refuse_reach(times, arrival, allowed, np.minimum(arrival + allowed + length, end))
+    return _within(*_cleanest(times, values, end, arrival, allowed, length, MOST_STOPS))
 
 
 def while_open(
@@ -81,8 +91,30 @@ def while_open(
     Args:
         times: shape (steps,). is_open: shape (kinds, steps), whether tasks of a kind may run in the step.
         kind: shape (n,). arrival, allowed, length: shape (n,), seconds.
+
+    Raises:
+        InvalidPolicy: as of `cleanest`.
     """
-    return Openings(*_while_open(times, is_open, kind, arrival, allowed, length))
+    _refuse_reach(times, arrival, allowed, arrival + allowed + length)
+    return _within(*_while_open(times, is_open, kind, arrival, allowed, length, MOST_STOPS))
+
+
+def _refuse_reach(times: FloatArray, arrival: FloatArray, allowed: FloatArray, last: FloatArray) -> None:
+    steps = np.searchsorted(times, last) - np.searchsorted(times, arrival)
+    looked_at = int(steps[allowed > 0].sum())
+    if looked_at > MOST_STEPS:
+        raise InvalidPolicy(
+            f"Tasks that may be held back reach over {looked_at:,} steps of the series in all, more than "
+            f"{MOST_STEPS:,}; take a shorter delay or a series of longer steps."
+        )
+
+
+def _within(offsets: IntArray, begins: FloatArray, ends: FloatArray) -> Openings:
+    if not len(offsets):
+        raise InvalidPolicy(
+            f"Tasks would stop more than {MOST_STOPS:,} times in all; take a shorter delay or a series of longer steps."
+        )
+    return Openings(offsets, begins, ends)
 
 
 @counting_kernel
@@ -95,8 +127,15 @@ def _longer(column: FloatArray, size: int) -> FloatArray:
 
 @counting_kernel
 def _cleanest(
-    times: FloatArray, values: FloatArray, end: float, arrival: FloatArray, allowed: FloatArray, length: FloatArray
+    times: FloatArray,
+    values: FloatArray,
+    end: float,
+    arrival: FloatArray,
+    allowed: FloatArray,
+    length: FloatArray,
+    most_stops: int,
 ) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Return the columns of `Openings`, empty where there would be more stops than so many."""
     n = len(arrival)
     offsets = np.zeros(n + 1, np.int64)
     begins, ends = np.empty(n + 1), np.empty(n + 1)
@@ -148,14 +187,23 @@ def _cleanest(
             begins[m] = begin
             m += 1
         ends[m - 1] = np.inf
+        if m - row - 1 > most_stops:
+            return offsets[:0].copy(), begins[:0].copy(), ends[:0].copy()
     offsets[n] = m
     return offsets, begins[:m].copy(), ends[:m].copy()
 
 
 @counting_kernel
 def _while_open(
-    times: FloatArray, is_open: BoolArray, kind: IntArray, arrival: FloatArray, allowed: FloatArray, length: FloatArray
+    times: FloatArray,
+    is_open: BoolArray,
+    kind: IntArray,
+    arrival: FloatArray,
+    allowed: FloatArray,
+    length: FloatArray,
+    most_stops: int,
 ) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Return the same."""
     n, steps = len(arrival), len(times)
     offsets = np.zeros(n + 1, np.int64)
     begins, ends = np.empty(n + 1), np.empty(n + 1)
@@ -187,5 +235,7 @@ def _while_open(
             ends[m - 1] = times[step]
             rest -= times[step] - now
             now = times[step]
+        if m - row - 1 > most_stops:
+            return offsets[:0].copy(), begins[:0].copy(), ends[:0].copy()
     offsets[n] = m
     return offsets, begins[:m].copy(), ends[:m].copy()

@@ -119,6 +119,7 @@ class Order(Adjustable):
         needs_site: true when it plays only on a site, whose scheduler it is.
         model_version: of the stored model behind it, None when there is none.
         preempts: true when it stops running tasks by itself.
+        pauses: true when it can stop tasks at times of their own; its parameter `stops` says whether and how.
         shares_gpus: true when it shares out kinds of GPU in rounds, so that every task must ask for GPUs.
         resizes: true when it plays tasks on more or fewer devices than they ask for.
         decides: makes what decides for one simulation; None for an order that scores tasks.
@@ -133,6 +134,7 @@ class Order(Adjustable):
     clairvoyant: bool = False
     model_version: int | None = None
     preempts: bool = field(default=False, kw_only=True)
+    pauses: bool = field(default=False, kw_only=True)
     shares_gpus: bool = field(default=False, kw_only=True)
     resizes: bool = field(default=False, kw_only=True)
     uses_estimates: bool = field(default=True, kw_only=True)
@@ -146,7 +148,7 @@ class Order(Adjustable):
     @property
     def stops(self) -> bool:
         """True when it stops tasks at times of their own, which it settles as they arrive."""
-        return self.having("stops") and self.value("stops") != "none"
+        return self.pauses and self.value("stops") != "none"
 
 
 ORDERS: Registry[Order] = Registry("order")

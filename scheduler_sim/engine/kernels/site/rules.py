@@ -168,7 +168,7 @@ def _refuse(problem: Problem) -> None:
     name = policy.name
     if problem.late:
         raise InvalidPolicy("On a site run times are not predicted inside the run.")
-    if policy.may_stop:
+    if problem.stops:
         raise InvalidPolicy(f"{name} stops running tasks, which on a site only slurm does, as it is configured.")
     if options.max_requeues or options.checkpoints is not None or options.restart_overhead != NO_OVERHEAD:
         raise InvalidPolicy("Checkpoints, costs of a restart and reruns after the estimate are not played on a site.")

@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 
+from scheduler_sim.engine.clusters.cluster import Cluster
 from scheduler_sim.engine.clusters.paces import Paces
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.formulas import rigid_time
@@ -26,7 +27,7 @@ from scheduler_sim.engine.policies.order import Order, ScoreContext, Scores, ord
 from scheduler_sim.engine.policies.parameter import Parameter, choice, number
 from scheduler_sim.engine.series import StepSeries
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
-from scheduler_sim.engine.workloads.workload import FloatArray
+from scheduler_sim.engine.workloads.workload import FloatArray, Workload
 
 GAIA = "Hanafy et al., Going green for less green (GAIA), ASPLOS 2024"
 DAY = 24 * SECONDS_PER_HOUR
@@ -88,14 +89,13 @@ def knows_carbon_to_come(order: Order) -> bool:
     return not order.having("forecast") or order.value("forecast") != "none"
 
 
-def _longest_run(context: ScoreContext) -> FloatArray:
+def slowest_run(estimate: FloatArray, workload: Workload, cluster: Cluster) -> FloatArray:
     """Return the seconds that each task is estimated to take on the slowest nodes that may run it, shape (n,)."""
-    workload, cluster = context.workload, context.cluster
     paces = Paces.of(workload, cluster)
     usable = paces.possible & np.array([group.gpus > 0 for group in cluster.groups])
     on_gpus = np.where(usable, paces.gpu, np.inf).min(1)[paces.row]
     slowest = float(cluster.of_groups("cpu_speed").min())
-    return rigid_time(context.estimate, workload.gpus > 0, slowest, on_gpus)
+    return rigid_time(estimate, workload.gpus > 0, slowest, on_gpus)
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class _Ahead:
         foreseen: shape (steps,), what the forecast says of each step.
         allowed: shape (n,), seconds for which each task may be held back.
         arrival: shape (n,).
-        length: shape (n,), see `_longest_run`.
+        length: shape (n,), see `slowest_run`.
     """
 
     steps: StepSeries
@@ -131,7 +131,7 @@ class _Ahead:
             raise InvalidPolicy(f"delays names queues that no task is in: {', '.join(unknown)}.")
         for queue in queues.keys() - unknown:
             allowed[workload.queue.codes == workload.queue.names.index(queue)] = queues[queue] * SECONDS_PER_HOUR
-        length = _longest_run(context)
+        length = slowest_run(context.estimate, workload, context.cluster)
         spare = workload.deadline_time - workload.arrival_time - length
         allowed = np.where(np.isnan(spare), allowed, np.clip(spare, 0.0, allowed))
         arrival = workload.arrival_time
@@ -207,6 +207,7 @@ def carbon_time(context: ScoreContext) -> Scores:
     "wait_awhile",
     formula="s, in the spans of r in all with the least carbon within r and the delay",
     source=f"Wiesner et al., Let's wait awhile, Middleware 2021; {GAIA}",
+    pauses=True,
     parameters=(
         DELAY,
         DELAYS,
@@ -229,6 +230,7 @@ def wait_awhile(context: ScoreContext) -> Scores:
     "carbon_threshold",
     formula="s, from the first step below the quantile of a day on",
     source="the time-shifting scheduler of OpenDC (quantiles); Wiesner et al., Let's wait awhile, Middleware 2021",
+    pauses=True,
     parameters=(
         DELAY,
         DELAYS,
