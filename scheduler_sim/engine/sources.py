@@ -73,7 +73,8 @@ def _called(module: str) -> Iterator[str]:
         if isinstance(value, (tuple, list)):
             ahead.extend(value)
         else:
-            function = getattr(value, "py_func", None)
+            # A compiled function has the one, an intrinsic of Numba's the other.
+            function = getattr(value, "py_func", None) or getattr(value, "_defn", None)
             name = value.__name__ if isinstance(value, ModuleType) else getattr(function, "__module__", "")
             if name.startswith(f"{_PACKAGE}."):
                 yield name

@@ -131,5 +131,25 @@ def test_code_for_other_arguments_is_never_taken_for_one_s_own(tmp_path: Path, m
 
 def test_what_teaches_numba_counts_for_every_kernel() -> None:
     engine = ROOT / "scheduler_sim" / "engine"
-    teaching = {path for path in engine.rglob("*.py") if "from numba.extending" in path.read_text()}
+    taught = {path: path.read_text() for path in engine.rglob("*.py")}
+    # An intrinsic counts, as a compiled function does, for those that have it at hand.
+    teaching = {
+        path
+        for path, text in taught.items()
+        if "from numba.extending" in text and "from numba.extending import intrinsic\n" not in text
+    }
     assert teaching <= {engine.joinpath(*name.split(".")).with_suffix(".py") for name in sources.EVERYWHERE}
+
+
+def test_an_intrinsic_counts_for_the_kernels_that_have_it_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    from scheduler_sim.engine.kernels.cluster import loop
+    from scheduler_sim.engine.kernels.structures import prefetch
+
+    before = sources.digest(loop.__name__)
+    parts = sources._whole_part
+
+    def edited(name: str) -> object:
+        return parts(name)._replace(hash="edited") if name == prefetch.__name__ else parts(name)
+
+    monkeypatch.setattr(sources, "_whole_part", edited)
+    assert sources.digest(loop.__name__) != before

@@ -83,7 +83,9 @@ def _found(schedule: Schedule, time: float) -> Decisions:
         spans = (attempts.start_time, attempts.end_time)
         happened = (outcome.ready_time, outcome.start_time, outcome.finish_time, *spans)
         return by_widths(schedule, _last(time, np.concatenate(happened)))
-    stops = policy.may_stop or schedule.options.interrupts or schedule.cluster.fails or len(schedule.attempts)
+    stops = policy.preempts or schedule.options.interrupts or schedule.cluster.fails or len(schedule.attempts)
+    # Without its series an order stops nothing.
+    stops = stops or (policy.order.stops and schedule.own_scores.openings is not None)
     try:
         if stops or policy.order.shares_gpus:
             raise OrderNotKnown("Where tasks may stop and go on, the order in which they were tried is not stored.")
