@@ -63,6 +63,7 @@ SLOW = (
     "engine/test_gym.py",
     "engine/test_gym_choices.py",
     "engine/test_instant.py",
+    "engine/test_instant_carbon.py",
     "engine/test_jit.py",
     "engine/test_learning_models.py",
     "engine/test_library.py",

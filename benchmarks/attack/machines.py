@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,6 @@ class _Network:
     folder: Path
     name: str
     redis: "subprocess.Popen[bytes] | None" = None
-    environment: dict[str, str] = field(default_factory=dict)
 
     def worker(self, number: int) -> str:
         return f"{self.name}w{number}"

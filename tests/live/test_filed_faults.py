@@ -17,9 +17,7 @@ from apps.dashboard.schedule.placements import _readers, placements
 from apps.live.exchange.electricity_columns import placements_electricity
 from apps.live.models import SimulationState
 from apps.live.play import file_writer
-from apps.live.play.configuration import RunConfiguration
 from apps.live.play.integrity import run_check
-from apps.live.play.launch import run_create
 from apps.live.play.runner import Runner
 from apps.results import filed_rows, placement_files
 from apps.results.errors import DomainError
@@ -29,35 +27,19 @@ from apps.results.placement_files import PlacementFileMissing, files_sweep, fold
 from apps.results.services import deletions_finish, run_delete
 from apps.results.verification import run_verify
 from apps.tasks.models import Task
-from apps.tasks.services import workload_generate
-from scheduler_sim.engine.clusters.presets import load_cluster
+from tests.live.filed_cases import TASKS, created_run, small_files
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-TASKS = 300
 
 
 @pytest.fixture(autouse=True)
 def _small_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Any) -> Iterator[None]:
-    settings.PLACEMENTS_DIR = tmp_path / "placements"
-    settings.PLACEMENTS_DIR.mkdir()
-    monkeypatch.setattr(file_writer, "FILE_ROWS", 64)
-    monkeypatch.setattr(placement_files, "GROUP_ROWS", 16)
-    filed_rows._open.cache_clear()
-    yield
-    filed_rows._open.cache_clear()
+    with small_files(monkeypatch, tmp_path, settings):
+        yield
 
 
-def created(name: str = "filed", policies: tuple[str, ...] = ("fcfs", "srtf")) -> Run:
-    workload, _ = workload_generate(
-        model="lublin", tasks=TASKS, seed=1, name="tasks", parameters={"processors": 64, "load": 0.95}
-    )
-    return run_create(
-        workload=workload,
-        cluster=load_cluster("hpc-64"),
-        configuration=RunConfiguration(policies=policies, keep="parquet"),
-        name=name,
-    )
+def created(name: str = "filed") -> Run:
+    return created_run(name, policies=("fcfs", "srtf"))
 
 
 def played(run: Run, **settings: Any) -> Run:

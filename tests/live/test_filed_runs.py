@@ -14,9 +14,7 @@ from apps.dashboard.answers.group_tasks import group_tasks
 from apps.live.exchange.exports import CannotExport, attempts_export, history_rows, results_export, stream
 from apps.live.models import SimulationState
 from apps.live.play import file_writer
-from apps.live.play.configuration import RunConfiguration
 from apps.live.play.integrity import run_check
-from apps.live.play.launch import run_create
 from apps.live.play.runner import Runner
 from apps.live.wire.replay import Film
 from apps.metrics.models import GroupMetric
@@ -27,38 +25,21 @@ from apps.results.placement_files import PlacementFileMissing, path_of, root
 from apps.results.services import deletions_finish, run_delete
 from apps.results.verification import run_verify
 from apps.tasks.models import Task
-from apps.tasks.services import workload_generate
-from scheduler_sim.engine.clusters.presets import load_cluster
+from tests.live.filed_cases import TASKS, Keep, created_run, small_files
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 POLICIES = ("fcfs", "sjf+easy", "srtf")
-TASKS = 300
 
 
 @pytest.fixture(autouse=True)
 def _small_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Any) -> Iterator[None]:
-    """Several files a policy, and several row groups a file, of a small run."""
-    settings.PLACEMENTS_DIR = tmp_path / "placements"
-    settings.PLACEMENTS_DIR.mkdir()
-    monkeypatch.setattr(file_writer, "FILE_ROWS", 64)
-    monkeypatch.setattr(placement_files, "GROUP_ROWS", 16)
-    filed_rows._open.cache_clear()
-    yield
-    filed_rows._open.cache_clear()
+    with small_files(monkeypatch, tmp_path, settings):
+        yield
 
 
-def created(keep: str, *, workload: Any = None, policies: tuple[str, ...] = POLICIES, **options: Any) -> Run:
-    if workload is None:
-        workload, _ = workload_generate(
-            model="lublin", tasks=TASKS, seed=1, name="tasks", parameters={"processors": 64, "load": 0.95}
-        )
-    return run_create(
-        workload=workload,
-        cluster=load_cluster("hpc-64"),
-        configuration=RunConfiguration(policies=policies, keep=keep, **options),  # type: ignore[arg-type]
-        name=keep,
-    )
+def created(keep: Keep, *, policies: tuple[str, ...] = POLICIES, **more: Any) -> Run:
+    return created_run(keep, keep=keep, policies=policies, **more)
 
 
 def played(run: Run, **settings: Any) -> Run:
