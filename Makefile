@@ -7,14 +7,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 MANAGE := $(BIN)/python manage.py
 PORT ?= 8000
-# A process a core. Each begins with neighbouring tests and takes over from another when it has none left.
+# A process more than there are cores, since many tests wait (`tests/conftest.py`). Each begins with neighbouring tests and takes over from another when it has none left.
 PARALLEL ?= -n auto --dist worksteal
-# Two browsers at a time, each with a site of its own; the tests of a file follow each other.
-PARALLEL_BROWSERS ?= -n 2 --dist loadfile
+# Browsers, each with a site of its own; the tests of a file follow each other.
+PARALLEL_BROWSERS ?= -n auto --dist loadfile
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run lesson test test-quick attack coverage test-again hooks lint lint-types lint-style format docs serve services services-stop browser tex migrate clean
+.PHONY: help install install-dev run lesson test test-code test-browser test-quick attack coverage test-again hooks lint lint-types lint-style format docs serve services services-stop browser tex migrate clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -66,9 +66,13 @@ lesson: migrate ## Install the lessons, which are at /learn/
 serve: migrate ## Serve the pages, the API and the admin on http://localhost:8000/
 	@$(BIN)/daphne -b 127.0.0.1 -p $(PORT) scheduler_sim.asgi:application
 
-test: install-dev ## Run the tests (on DATABASE_URL and REDIS_URL where they are set)
+test: test-code test-browser ## Run the tests (on DATABASE_URL and REDIS_URL where they are set)
+
+test-code: install-dev ## Run the tests without those that drive a browser
 	@scripts/npm.sh test --silent
 	@$(BIN)/pytest -q $(PARALLEL)
+
+test-browser: install-dev ## Run the tests that drive a browser
 	@$(BIN)/pytest -q $(PARALLEL_BROWSERS) -m e2e
 
 test-quick: install-dev ## Run the quick half of the tests, without the slow ones and the browser

@@ -27,6 +27,11 @@ def find_chromium() -> str | None:
     return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
 
+def needed_chromium() -> str:
+    """Return the browser's program, or end the command with the way to it."""
+    return find_chromium() or sys.exit("There is no Chromium; make browser installs it.")
+
+
 def free_port() -> int:
     """Return a port of this machine that nothing listens at."""
     with socket.socket() as free:

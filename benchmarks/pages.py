@@ -22,7 +22,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from benchmarks.browser import FLAGS, PROJECT, find_chromium, free_port, site_environment, start_daphne
+from benchmarks.browser import FLAGS, PROJECT, free_port, needed_chromium, site_environment, start_daphne
 
 POLICIES = "fcfs,fcfs+easy,sjf,sjf+easy,wfp3,wfp3+easy,f1,f1+easy"
 VISITS = 7
@@ -39,10 +39,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="a folder whose site is kept and used again")
     parser.add_argument("--prepare", action="store_true", help="make the site of --keep and measure nothing")
     options = parser.parse_args()
-    chromium = find_chromium()
-    if chromium is None:
-        print("There is no Chromium; make browser installs it.", file=sys.stderr)
-        return 1
+    chromium = needed_chromium()
     folder = options.keep or Path(tempfile.mkdtemp(prefix="pages-"))
     folder.mkdir(parents=True, exist_ok=True)
     site = Site(folder)

@@ -12,7 +12,7 @@ from typing import Literal
 
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 
-from benchmarks.browser import FLAGS, find_chromium
+from benchmarks.browser import FLAGS, needed_chromium
 
 DESK, PHONE = ViewportSize(width=1440, height=960), ViewportSize(width=390, height=844)
 
@@ -25,10 +25,7 @@ def main() -> int:
     parser.add_argument("--split-run", type=int, help="a finished run of tasks split between CPU and GPU")
     parser.add_argument("--to", type=Path, default=Path("docs/screenshots"))
     options = parser.parse_args()
-    chromium = find_chromium()
-    if chromium is None:
-        print("There is no Chromium; make browser installs it.", file=sys.stderr)
-        return 1
+    chromium = needed_chromium()
     options.to.mkdir(parents=True, exist_ok=True)
     run = options.run
     pictures: list[tuple[str, str, ViewportSize, Literal["light", "dark"], str | None]] = [

@@ -9,14 +9,13 @@ day a second and begins anew at the end. Needs Chromium and the packages of requ
 import argparse
 import os
 import statistics
-import sys
 import time
 from pathlib import Path
 from urllib.parse import quote
 
 from playwright.sync_api import CDPSession, sync_playwright
 
-from benchmarks.browser import FLAGS, find_chromium, free_port, site_environment, start_daphne
+from benchmarks.browser import FLAGS, free_port, needed_chromium, site_environment, start_daphne
 
 METRICS = {
     "JSHeapUsedSize": "bytes of heap",
@@ -53,10 +52,7 @@ def main() -> int:
     parser.add_argument("--every", type=float, default=10.0, help="seconds between two looks")
     parser.add_argument("--pace", default="clock 86400", help="as the page's choice of speed has it")
     options = parser.parse_args()
-    chromium = find_chromium()
-    if chromium is None:
-        print("There is no Chromium; make browser installs it.", file=sys.stderr)
-        return 1
+    chromium = needed_chromium()
     environment = site_environment(options.folder, DJANGO_SETTINGS_MODULE="scheduler_sim.settings")
     port = free_port()
     with (options.folder / "daphne.log").open("ab") as log:

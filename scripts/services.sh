@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Starts PostgreSQL and Redis on private ports of this machine, for development and tests, and prints their addresses.
-# Usage: scripts/services.sh start|stop
+# Usage: scripts/services.sh start|stop. POSTGRES_OPTIONS are more options of the database server, such as "-c fsync=off".
 set -euo pipefail
 
 postgres_port=${POSTGRES_PORT:-55432}
@@ -36,7 +36,7 @@ start() {
     fi
     if ! as_postgres "$bin/pg_ctl" --pgdata "$folder/postgres" status >/dev/null; then
         as_postgres "$bin/pg_ctl" --pgdata "$folder/postgres" --log "$folder/postgres/log" --wait \
-            -o "-p $postgres_port -c listen_addresses=127.0.0.1 -c unix_socket_directories=''" start >/dev/null
+            -o "-p $postgres_port -c listen_addresses=127.0.0.1 -c unix_socket_directories='' ${POSTGRES_OPTIONS:-}" start >/dev/null
     fi
     "$bin/psql" -h 127.0.0.1 -p "$postgres_port" -U scheduler_sim -d postgres -qtAc \
         "SELECT 1 FROM pg_database WHERE datname = 'scheduler_sim'" | grep -q 1 ||

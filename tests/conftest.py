@@ -4,11 +4,13 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from django.conf import settings
 from django.core.cache import caches
+from django.core.management.commands import flush
 from django.db import connection
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -27,6 +29,31 @@ hypothesis_settings.load_profile("any machine")
 OWN_SITES = {"database", "site"}
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Run a process more than there are cores: many tests wait, for a server of their own or for the database."""
+    return (os.cpu_count() or 1) + 1
+
+
+KEPT_TABLES = {"django_content_type", "auth_permission"}
+"""Tables whose rows follow from the code."""
+
+
+def _emptying(style: Any, link: Any, **options: Any) -> list[str]:
+    """Return what empties the tables after a test with transactions of its own.
+
+    Nearly all are empty already, and to truncate them and to make the rows of `KEPT_TABLES` anew takes longer than most
+    tests.
+    """
+    quote = link.ops.quote_name
+    tables = [name for name in link.introspection.django_table_names() if name not in KEPT_TABLES]
+    with link.cursor() as cursor:
+        cursor.execute(
+            " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM {quote(name)})" for name in tables)
+        )
+        return [f"DELETE FROM {quote(name)}" for (name,) in cursor.fetchall()]
+
+
 def pytest_configure() -> None:
     """Hash passwords in a moment, and give each parallel process a Redis database of its own.
 
@@ -34,6 +61,7 @@ def pytest_configure() -> None:
     """
     # By design a good hash takes a third of a second. Sites in processes of their own keep theirs.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    vars(flush).update(sql_flush=_emptying, emit_post_migrate_signal=Mock())
     # Those that look at files of tasks make them in folders of their own.
     settings.TASK_FILES_MB = 0
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")

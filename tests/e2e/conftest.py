@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from benchmarks.browser import FLAGS, PROJECT, find_chromium, free_port, site_environment, start_daphne
+from tests.files import made_once
+from tests.live.live_site import manage
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Request, Response
@@ -43,8 +46,11 @@ class Site:
             folder, DJANGO_SETTINGS_MODULE="scheduler_sim.settings", DJANGO_SUPERUSER_PASSWORD=PASSWORD
         )
         self._log = (folder / "daphne.log").open("ab")
-        self.manage("migrate", "--verbosity", "0")
-        self.manage("createsuperuser", "--noinput", "--username", "alice", "--email", "alice@example.org")
+
+    def make(self, *commands: str) -> None:
+        """Make the tables and somebody who may do everything, and run commands, in one process."""
+        alice = "createsuperuser --noinput --username alice --email alice@example.org"
+        manage(self.environment, "migrate --verbosity 0", alice, *commands)
 
     def manage(self, *arguments: str) -> str:
         """Run a command to its end."""
@@ -87,21 +93,25 @@ def browser() -> Iterator["Browser"]:
 @pytest.fixture(scope="package")
 def site(browser: "Browser", tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Give a site with two workloads and two runs that came out of the simulator."""
-    one = Site(tmp_path_factory.mktemp("site"))
-    one.manage("generateworkload", "lublin", "--tasks", "600", "--seed", "1", "--name", "lublin", "--processors", "64")
-    one.manage("generateworkload", "mixed", "--tasks", "200", "--seed", "1", "--name", "mixed")
-    policies = "fcfs,fcfs+easy,sjf,sjf+easy"
-    one.manage("runsimulation", "--workload", "lublin", "--cluster", "hpc-64", "--policies", policies, "--name", "main")
-    mixed = "round_robin,greedy,oracle"
-    one.manage(
-        "runsimulation", "--workload", "mixed", "--cluster", "workstation", "--policies", mixed, "--name", "split"
-    )
-    described = one.folder / "lab.yaml"
-    described.write_text(
-        "name: lab\ngroups:\n- {hosts: 'n[1-4]', cores: 64}\npartitions:\n- {name: main, hosts: ALL}\n"
-    )
-    one.manage("importsite", str(described))
-    one.manage("trainmodel", "hybrid_ml", "--from", "split", "--algorithm", "ridge")
+
+    def make(folder: Path) -> None:
+        described = folder / "lab.yaml"
+        described.write_text(
+            "name: lab\ngroups:\n- {hosts: 'n[1-4]', cores: 64}\npartitions:\n- {name: main, hosts: ALL}\n"
+        )
+        pool, node = "fcfs,fcfs+easy,sjf,sjf+easy", "round_robin,greedy,oracle"
+        Site(folder).make(
+            "generateworkload lublin --tasks 600 --seed 1 --name lublin --processors 64",
+            "generateworkload mixed --tasks 200 --seed 1 --name mixed",
+            f"runsimulation --workload lublin --cluster hpc-64 --policies {pool} --name main",
+            f"runsimulation --workload mixed --cluster workstation --policies {node} --name split",
+            f"importsite {described}",
+            "trainmodel hybrid_ml --from split --algorithm ridge",
+        )
+
+    folder = tmp_path_factory.mktemp("site_of_a_browser") / "site"
+    shutil.copytree(made_once(tmp_path_factory, "site", make), folder)
+    one = Site(folder)
     one.start()
     yield one
     one.stop()

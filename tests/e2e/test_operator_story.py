@@ -24,6 +24,7 @@ PATIENCE = 900_000
 def empty_site(browser: "Browser", tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Give a site without a workload or a run."""
     one = Site(tmp_path_factory.mktemp("operator"))
+    one.make()
     # As for runs, whose kernels nobody may have compiled yet.
     one.environment["WHAT_IF_SECONDS"] = str(PATIENCE // 1000)
     one.start()

@@ -6,8 +6,9 @@ list of intervals that is searched from its beginning. docs/engine.md has the de
 
 from dataclasses import dataclass, field
 from math import inf
+from typing import Any, Self
 
-from scheduler_sim.engine import Simulation
+from scheduler_sim.engine import Simulation, Workload
 from tests.engine.reference_regression import ReferenceRegression
 
 STEPS = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 3000, 6000)
@@ -42,6 +43,21 @@ class ReferencePool:
     reservation: dict[int, float] = field(default_factory=dict)
     overrun: bool = False
     longest_queue: int = 0
+
+    @classmethod
+    def without_scores(cls, workload: Workload, processors: int, backfill: str, **more: Any) -> Self:
+        """Return the simulator of a workload whose scores it works out by itself."""
+        return cls(
+            processors=processors,
+            arrival=workload.arrival_time.tolist(),
+            duration=workload.runtime.tolist(),
+            expected=workload.duration_estimate.tolist(),
+            cpus=workload.cpus.astype(int).tolist(),
+            base=[0.0] * len(workload),
+            slope=[0.0] * len(workload),
+            backfill=backfill,
+            **more,
+        )
 
     def play(self) -> None:
         """Play everything; afterwards `start` and `finish` hold all tasks."""

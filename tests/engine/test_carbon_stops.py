@@ -97,12 +97,14 @@ def test_a_threshold_stops_in_steps_above_the_quantile_until_it_has_held_for_the
     ):
         # Minute by minute: what is held, what has run, and whether nothing stops it any more.
         now, held, ran, runs, times = arrival, 0.0, 0.0, False, []
-        quantile = 0.2 if length < 2 * HOUR else 0.35
+        quantile, limits = 0.2 if length < 2 * HOUR else 0.35, dict[float, float]()
         while held < delay * HOUR and (not runs or ran < length):
             step = now - now % HOUR
-            places = (step + (HOUR if ahead else -HOUR) * place for place in range(24))
-            hours = [max(hour, begins) for hour in places if hour > begins - HOUR]
-            is_open = bool(series.at(np.array(now)) <= np.quantile(series.at(np.array(hours)), quantile))
+            if step not in limits:
+                places = (step + (HOUR if ahead else -HOUR) * place for place in range(24))
+                hours = [max(hour, begins) for hour in places if hour > begins - HOUR]
+                limits[step] = float(np.quantile(series.at(np.array(hours)), quantile))
+            is_open = bool(series.at(np.array(now)) <= limits[step])
             if is_open != runs:
                 times.append(now)
                 runs = is_open

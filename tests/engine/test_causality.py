@@ -18,13 +18,14 @@ from scheduler_sim.engine.policies.placements.hybrid_ml import hybrid_placement
 from scheduler_sim.engine.policies.preemption import PREEMPTIONS, RUN_ON
 from scheduler_sim.engine.policies.scoring import weight_count
 from scheduler_sim.engine.predictors.hybrid import best_fractions, fit_fraction, hybrid_features
+from tests import depth
 from tests.engine.causal_worlds import KINDS, STATED, moved_too_early, other_runtime, predictor, world
 
 SHARED = [order.name for order in ORDERS if order.shares_gpus]
 ORDERS_BLIND = [order for order in ORDERS if not (order.clairvoyant or order.preempts or order.needs_site)]
 PLACEMENTS_BLIND = [placement for placement in PLACEMENTS if not placement.clairvoyant]
 PAIRS = list(product(BACKFILLS, PLACEMENTS_BLIND))
-WORLDS = 200
+WORLDS = depth.cases(72)
 
 
 def leaks(policies, worlds, source=None, kinds=KINDS):

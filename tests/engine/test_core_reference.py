@@ -21,7 +21,7 @@ from tests.engine.core_cases import (
 from tests.engine.gang_cases import spans_of
 from tests.engine.pool_cases import lognormal_workload, pool, pool_orders
 
-CASES = int(os.environ.get("REFERENCE_CASES", "150"))
+CASES = int(os.environ.get("REFERENCE_CASES", "60"))
 
 
 def core_of(simulation):

@@ -77,7 +77,7 @@ def test_what_waits_for_cleaner_electricity_does_so_until_it_is_let_go(policy: s
 @pytest.mark.parametrize("order", ["wait_awhile(delay=0.003)", "carbon_threshold(delay=0.003,stops=suspend)"])
 def test_what_stops_while_electricity_is_dear_waits_for_its_next_span(order: str) -> None:
     stopped = 0
-    for seed in range(4 * CASES):
+    for seed in range(2 * CASES):
         workload, cluster, options = random_pool_case(seed)
         generator = np.random.default_rng(seed)
         steps = StepSeries(np.arange(40.0), generator.choice([50.0, 100.0, 300.0], 40), 40.0, "repeat")

@@ -105,15 +105,10 @@ class InformedReference(ReferencePool):
 
 
 def reference_of(workload, weights, backfill):
-    return InformedReference(
-        processors=PROCESSORS,
-        arrival=workload.arrival_time.tolist(),
-        duration=workload.runtime.tolist(),
-        expected=workload.duration_estimate.tolist(),
-        cpus=workload.cpus.astype(int).tolist(),
-        base=[0.0] * len(workload),
-        slope=[0.0] * len(workload),
-        backfill=backfill.partition("(")[0],
+    return InformedReference.without_scores(
+        workload,
+        PROCESSORS,
+        backfill.partition("(")[0],
         user=workload.user.texts().tolist(),
         predictor="last_two" if "predict" in backfill else None,
     ).prepare(weights)

@@ -118,16 +118,7 @@ def test_the_event_loop_agrees_with_the_slow_reference(form, backfill):
         weights = document(generator, form)
         simulation = engine.Simulation(workload=workload, cluster=pool(PROCESSORS), policy=policy_of(weights, backfill))
         simulation.advance()
-        reference = LearnedReference(
-            processors=PROCESSORS,
-            arrival=workload.arrival_time.tolist(),
-            duration=workload.runtime.tolist(),
-            expected=workload.duration_estimate.tolist(),
-            cpus=workload.cpus.astype(int).tolist(),
-            base=[0.0] * len(workload),
-            slope=[0.0] * len(workload),
-            backfill=backfill,
-        ).prepare(weights)
+        reference = LearnedReference.without_scores(workload, PROCESSORS, backfill).prepare(weights)
         reference.play()
         starts = [reference.start[row] for row in range(len(workload))]
         assert simulation.outcome().start_time.tolist() == starts

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scheduler_sim.engine import Options, Simulation, parse_policy
 from scheduler_sim.engine.policies import Scores
 from scheduler_sim.engine.workloads.workload import Labels, Workload
+from tests import depth
 from tests.engine.plain_pool import play_plainly
 from tests.engine.pool_cases import (
     BACKFILL_NAMES,
@@ -27,7 +28,7 @@ thorough = settings(deadline=None, derandomize=True, suppress_health_check=[Heal
 
 @pytest.mark.parametrize("backfill", BACKFILL_NAMES)
 @pytest.mark.parametrize("order", pool_orders())
-@settings(thorough, max_examples=25)
+@settings(thorough, max_examples=depth.cases(12))
 @given(case=cases())
 def test_kernel_equals_reference(order, backfill, case):
     workload, cluster, options = case
@@ -35,7 +36,7 @@ def test_kernel_equals_reference(order, backfill, case):
 
 
 @pytest.mark.parametrize("backfill", BACKFILL_NAMES)
-@settings(thorough, max_examples=60)
+@settings(thorough, max_examples=depth.cases(40))
 @given(case=cases(), data=st.data())
 def test_kernel_equals_reference_where_scores_have_a_base_and_a_slope(backfill, case, data):
     workload, cluster, options = case
@@ -45,7 +46,7 @@ def test_kernel_equals_reference_where_scores_have_a_base_and_a_slope(backfill, 
 
 
 @pytest.mark.parametrize("backfilled", pool_orders())
-@settings(thorough, max_examples=25)
+@settings(thorough, max_examples=depth.cases(12))
 @given(case=cases(), order=st.sampled_from(pool_orders()))
 def test_kernel_equals_reference_where_backfilling_has_an_order_of_its_own(backfilled, case, order):
     workload, cluster, options = case
@@ -53,7 +54,7 @@ def test_kernel_equals_reference_where_backfilling_has_an_order_of_its_own(backf
     assert_equals_reference(Simulation(workload, cluster, policy, options=options))
 
 
-@settings(thorough, max_examples=200)
+@settings(thorough, max_examples=depth.cases(100))
 @given(case=cases(), data=st.data())
 def test_kernel_equals_reference_where_both_orders_have_a_base_and_a_slope(case, data):
     workload, cluster, options = case
@@ -64,7 +65,7 @@ def test_kernel_equals_reference_where_both_orders_have_a_base_and_a_slope(case,
 
 
 @pytest.mark.parametrize("backfill", PREDICTING)
-@settings(thorough, max_examples=200)
+@settings(thorough, max_examples=depth.cases(100))
 @given(case=cases(), order=st.sampled_from(pool_orders()))
 def test_kernel_equals_reference_where_run_times_are_predicted(backfill, case, order):
     workload, cluster, options = case

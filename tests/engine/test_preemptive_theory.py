@@ -78,7 +78,7 @@ def test_shortest_remaining_time_follows_schrage_and_miller(rho, draw):
 @pytest.mark.parametrize("draw", [exponential, lognormal])
 def test_turns_that_shrink_are_processor_sharing(draw):
     # The mean is 1 / (1 - rho) whatever the distribution; first come first served would take 3.0 with this lognormal.
-    assert_theory_holds(1 / (1 - 0.6), parse_policy("rr(quantum=20)"), 0.6, draw, 20_000)
+    assert_theory_holds(1 / (1 - 0.6), parse_policy("rr(quantum=20)"), 0.6, draw, 8_000)
 
 
 @pytest.mark.parametrize("draw", [exponential, lognormal])
@@ -91,7 +91,7 @@ def test_many_queues_of_attained_service_are_foreground_background(draw):
     limits = "/".join(str(limit) for limit in range(20, 8_000, 20))
     las = ORDERS["las"].with_values({"limits": limits})
     policy = Policy(order=las, backfill=BACKFILLS["none"], placement=PLACEMENTS["first_fit"])
-    assert_theory_holds(expected, policy, rho, draw, 20_000)
+    assert_theory_holds(expected, policy, rho, draw, 8_000)
 
 
 def test_preemptive_priorities_in_m_m_1():

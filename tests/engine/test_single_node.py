@@ -8,10 +8,12 @@ from scheduler_sim.engine.clusters.oversize import fit_workload
 from scheduler_sim.engine.generators.mixed import MixedParameters, generate
 from scheduler_sim.engine.kernels.cluster.kernel import ClusterKernel
 from scheduler_sim.engine.kernels.node.kernel import SingleNodeKernel
+from tests import depth
 from tests.engine.pool_cases import on_nodes, play_in_steps
 
 FIXED = ("fcfs", "sjf+list", "round_robin", "random", "greedy", "fcfs@gpu_only", "edf+list@min_cost", "recorded")
 PLANNED = ("fcfs@eft", "fcfs+list@eft", "sjf+easy@eft", "heft+conservative@eft", "oracle", "sjf@oracle")
+SMALL = depth.cases(120)
 
 
 def node(cores, gpus, *, cpu_speed=1.0, gpu_speed=1.0):
@@ -64,7 +66,7 @@ def small_case(seed):
 @pytest.mark.parametrize("policy", [*FIXED, *PLANNED])
 def test_both_kernels_agree_on_small_cases_full_of_ties(policy):
     played = 0
-    for seed in range(400):
+    for seed in range(SMALL):
         workload, cluster = small_case(seed)
         if len(workload):
             options = Options(
@@ -72,7 +74,7 @@ def test_both_kernels_agree_on_small_cases_full_of_ties(policy):
             )
             assert_same_schedule(workload, cluster, policy, options, seed)
             played += 1
-    assert played > 300
+    assert played > 3 * SMALL // 4
 
 
 @pytest.mark.parametrize("load", [0.7, 1.3, 2.5])

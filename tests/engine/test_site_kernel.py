@@ -136,6 +136,7 @@ def test_slurm_needs_a_site():
 def test_a_run_with_failures_by_chance_ends_though_some_tasks_can_never_start(policy):
     document = metered("safe", all_resource_seconds={"cpu": 60_000}).as_json()
     document["groups"][0]["failures"] = {"mean_hours": 0.5, "repair_hours": 2.0}
+    document["scheduling"]["backfill_interval_time"] = 60
     simulation = playable(policy, ruled_jobs(9), Site.from_json(document))
     history = simulation.history()
     assert simulation.done

@@ -14,6 +14,7 @@ from scheduler_sim.engine.sites import Partition, Site
 from scheduler_sim.engine.workloads.columns import Labels
 from scheduler_sim.engine.workloads.requests import Requests
 from scheduler_sim.engine.workloads.workload import Workload
+from tests import depth
 from tests.engine.reference_slurm import ReferenceSlurm
 from tests.engine.reference_slurm_jobs import Job, Share
 from tests.engine.test_site_reference import PHASES, compiled_starts, random_jobs, random_site, slow_starts
@@ -128,7 +129,7 @@ def crowd(random: np.random.Generator, site: Site, count: int) -> Workload:
     )
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(depth.cases(5)))
 def test_a_crowded_site_starts_every_job_as_the_slow_twin_does(seed: int) -> None:
     random = np.random.default_rng(900 + seed)
     site = crowded_site(random)
@@ -140,7 +141,7 @@ def test_a_crowded_site_starts_every_job_as_the_slow_twin_does(seed: int) -> Non
 
 def test_no_start_of_a_pass_breaks_what_it_promised_to_a_task_before() -> None:
     compared = 0
-    for seed in [0, 1, 2, 3, 4, 5, 900, 901, 902, 903]:
+    for seed in [0, 1, 2, 900, 901]:
         random = np.random.default_rng(seed)
         site = crowded_site(random) if seed >= 900 else random_site(random)
         jobs = crowd(random, site, 120) if seed >= 900 else random_jobs(random, site, 80)
@@ -150,7 +151,7 @@ def test_no_start_of_a_pass_breaks_what_it_promised_to_a_task_before() -> None:
         slow.play()
         assert slow.broken == []
         compared += slow.compared
-    assert compared > 200
+    assert compared > 100
 
 
 def test_the_kth_least_of_pairs_is_found() -> None:

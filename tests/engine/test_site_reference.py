@@ -1,6 +1,5 @@
 """The compiled twin of Slurm against the slow one, start by start."""
 
-import os
 from dataclasses import replace
 from typing import Any
 
@@ -15,11 +14,11 @@ from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.workloads.columns import Labels
 from scheduler_sim.engine.workloads.requests import Requests
 from scheduler_sim.engine.workloads.workload import FloatArray, Workload
+from tests import depth
 from tests.engine.gang_cases import listening, spans_of
 from tests.engine.reference_slurm import Phases, ReferenceSlurm
 
-METERED = int(os.environ.get("METERED_WORLDS", "10"))
-GIVING_WAY = int(os.environ.get("GIVING_WAY_WORLDS", "10"))
+METERED, GIVING_WAY = depth.cases(5), depth.cases(5)
 PHASES = Phases(main=0.31, backfill=0.62, decay=19.0, limits=7.0)
 POLICY = "slurm(main_phase=0.31,backfill_phase=0.62,decay_phase=19,limit_phase=7,epoch={:.0f})"
 
@@ -38,6 +37,14 @@ def compiled_starts(workload: Workload, site: Site, epoch: float) -> FloatArray:
 def slow_starts(workload: Workload, site: Site, epoch: float) -> FloatArray:
     jobs = ReferenceSlurm(workload, site, PHASES, epoch=epoch).play().jobs
     return np.array([job.first_start for job in jobs], np.float64)
+
+
+def assert_twins_agree(random: np.random.Generator, site: Site, jobs: Workload) -> int:
+    """Play the jobs that the site can ever start with both twins, from a second of a minute, and return how many."""
+    workload, *_ = fit_to_site(jobs, site, on_oversize="drop")
+    epoch = float(random.integers(0, 60))
+    assert np.array_equal(compiled_starts(workload, site, epoch), slow_starts(workload, site, epoch), equal_nan=True)
+    return len(workload)
 
 
 def random_site(random: np.random.Generator) -> Site:
@@ -156,17 +163,14 @@ def random_jobs(random: np.random.Generator, site: Site, count: int) -> Workload
 
 
 # In world 10 the whole nodes of a task are more cores than its QOS may have: it never starts.
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", sorted({*range(depth.cases(7)), 10}))
 def test_the_compiled_twin_starts_every_job_as_the_slow_one_does(seed):
     random = np.random.default_rng(seed)
     site = random_site(random)
-    workload = random_jobs(random, site, 80)
-    workload, *_ = fit_to_site(workload, site, on_oversize="drop")
-    epoch = float(random.integers(0, 60))
-    assert np.array_equal(compiled_starts(workload, site, epoch), slow_starts(workload, site, epoch), equal_nan=True)
+    assert_twins_agree(random, site, random_jobs(random, site, 80))
 
 
-@pytest.mark.parametrize("seed", range(100, 108))
+@pytest.mark.parametrize("seed", range(100, 100 + depth.cases(4)))
 def test_both_twins_agree_when_nodes_go_away_and_fail(seed):
     random = np.random.default_rng(seed)
     document = random_site(random).as_json()
@@ -188,12 +192,10 @@ def test_both_twins_agree_when_nodes_go_away_and_fail(seed):
         {"hosts": "a5", "start_time": float(random.integers(600, 900)), "kill": bool(seed % 2)},
     ]
     site = Site.from_json(document)
-    workload, *_ = fit_to_site(random_jobs(random, site, 80), site, on_oversize="drop")
-    epoch = float(random.integers(0, 60))
-    assert np.array_equal(compiled_starts(workload, site, epoch), slow_starts(workload, site, epoch), equal_nan=True)
+    assert_twins_agree(random, site, random_jobs(random, site, 80))
 
 
-@pytest.mark.parametrize("seed", range(400, 406))
+@pytest.mark.parametrize("seed", range(400, 400 + depth.cases(3)))
 def test_both_twins_agree_on_the_cores_of_a_node_that_jobs_of_a_partition_may_have(seed):
     random = np.random.default_rng(seed)
     document = random_site(random).as_json()
@@ -203,10 +205,8 @@ def test_both_twins_agree_on_the_cores_of_a_node_that_jobs_of_a_partition_may_ha
     for partition, number in zip(document["partitions"], (most, most, of_gpu), strict=True):
         partition["max_cores_per_node"] = number
     site = Site.from_json(document)
-    workload, *_ = fit_to_site(random_jobs(random, site, 80), site, on_oversize="drop")
-    assert len(workload) > 20
-    epoch = float(random.integers(0, 60))
-    assert np.array_equal(compiled_starts(workload, site, epoch), slow_starts(workload, site, epoch), equal_nan=True)
+    count = assert_twins_agree(random, site, random_jobs(random, site, 80))
+    assert count > 20
 
 
 @pytest.mark.parametrize("seed", range(500, 503))
@@ -273,9 +273,7 @@ def metered(random: np.random.Generator) -> Site:
 def test_both_twins_agree_on_limits_of_submissions_of_what_is_used_and_may_be_used_yet(seed):
     random = np.random.default_rng(seed)
     site = metered(random)
-    workload, *_ = fit_to_site(random_jobs(random, site, 80), site, on_oversize="drop")
-    epoch = float(random.integers(0, 60))
-    assert np.array_equal(compiled_starts(workload, site, epoch), slow_starts(workload, site, epoch), equal_nan=True)
+    assert_twins_agree(random, site, random_jobs(random, site, 80))
 
 
 def giving_way(random: np.random.Generator) -> Site:
@@ -317,9 +315,7 @@ def test_both_twins_agree_when_tasks_are_suspended_or_have_a_while_to_give_way(s
     random = np.random.default_rng(seed)
     site = giving_way(random)
     random.random(skipped)
-    workload, *_ = fit_to_site(with_top_jobs(random, random_jobs(random, site, 80)), site, on_oversize="drop")
-    epoch = float(random.integers(0, 60))
-    assert np.array_equal(compiled_starts(workload, site, epoch), slow_starts(workload, site, epoch), equal_nan=True)
+    assert_twins_agree(random, site, with_top_jobs(random, random_jobs(random, site, 80)))
 
 
 @pytest.mark.parametrize("seed", [0, 3, 5, 200, 203])

@@ -11,6 +11,7 @@ import pytest
 from scheduler_sim.engine import Options, Simulation, parse_policy
 from scheduler_sim.engine.sites import Scheduling, Site
 from scheduler_sim.engine.workloads.workload import FloatArray
+from tests import depth
 from tests.engine.reference_slurm import Phases, ReferenceSlurm
 from tests.engine.slurm_cases import Recorded, read_recorded
 
@@ -90,12 +91,14 @@ def compiled(recorded: Recorded, phases: Phases) -> tuple[FloatArray, list[int]]
 @pytest.mark.parametrize("name", list(BOUNDS))
 def test_both_start_every_recorded_job_at_the_same_instant_on_the_same_node(name: str, slurm_path: PathOf) -> None:
     recorded = read_recorded(slurm_path, name)
+    # All of them where TEST_DEPTH is 3.
+    recorded.workload = recorded.workload.head(depth.cases(300))
     phases = drawn_phases(recorded.site, 1, decay=BOUNDS[name].decay)
     jobs = slow(recorded, phases).jobs
     start, node = compiled(recorded, phases)
     np.testing.assert_array_equal(start, [job.first_start for job in jobs])
     once = [job.row for job in jobs if len(job.attempts) == 1]
-    assert len(once) > 400
+    assert len(once) > 150
     assert [node[row] for row in once] == [jobs[row].shares[0][0] for row in once]
 
 

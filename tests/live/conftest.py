@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.live_site import Redis, Site
+from tests.files import made_once
+from tests.live.live_site import Redis, Site, environment_of, manage
 
 
 def need_redis() -> None:
@@ -29,12 +30,17 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 @pytest.fixture(scope="session")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with its tables and one workload that takes a second or two to simulate and store."""
-    folder = tmp_path_factory.mktemp("database")
-    site = Site(folder)
-    site.manage("generateworkload", "lublin", "--tasks", "15000", "--seed", "1", "--name", "large", "--verbosity", "0")
-    site.manage("generateworkload", "lublin", "--tasks", "300", "--seed", "1", "--name", "small", "--verbosity", "0")
-    site.close()
-    return folder / "site.sqlite3"
+
+    def make(folder: Path) -> None:
+        lublin = "generateworkload lublin --seed 1 --verbosity 0"
+        manage(
+            environment_of(folder),
+            "migrate --verbosity 0",
+            f"{lublin} --tasks 15000 --name large",
+            f"{lublin} --tasks 300 --name small",
+        )
+
+    return made_once(tmp_path_factory, "live_database", make) / "site.sqlite3"
 
 
 @pytest.fixture(scope="session")

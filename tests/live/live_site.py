@@ -17,8 +17,17 @@ from urllib.request import urlopen
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 from websockets.sync.client import ClientConnection, connect
 
-PROJECT = Path(__file__).resolve().parents[2]
+from benchmarks.browser import PROJECT, free_port, site_environment
+
 FEED = Path(__file__).with_name("live_feed.py")
+COMMANDS = """
+import json, shlex, sys
+import django
+from django.core.management import call_command
+django.setup()
+for command in json.loads(sys.argv[1]):
+    call_command(*shlex.split(command))
+"""
 PATIENCE = 180.0
 """Seconds until something counts as stuck: a busy machine may first have to compile the kernels."""
 
@@ -27,12 +36,6 @@ if TYPE_CHECKING:
     import pytest
 
 Answer = TypeVar("Answer")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def eventually(question: Callable[[], Answer | None], seconds: float = PATIENCE) -> Answer:
@@ -73,6 +76,18 @@ class Redis:
         self._process.wait(10)
 
 
+def environment_of(folder: Path, **changes: str) -> dict[str, str]:
+    """Return the environment of a site's processes, whose database is in the folder."""
+    python = {"PYTHONPATH": str(PROJECT), "PYTHONWARNINGS": "ignore"}
+    return site_environment(folder, DJANGO_SETTINGS_MODULE="scheduler_sim.settings", **python, **changes)
+
+
+def manage(environment: dict[str, str], *commands: str) -> None:
+    """Run commands one after the other in a process that starts once for all of them."""
+    words = [sys.executable, "-c", COMMANDS, json.dumps(commands)]
+    subprocess.run(words, cwd=PROJECT, env=environment, check=True, stdout=subprocess.DEVNULL)
+
+
 class Site:
     """A daphne process on a database of its own, and a process that feeds it.
 
@@ -93,18 +108,7 @@ class Site:
         self.folder = folder
         self._limits = [] if descriptors is None else ["prlimit", f"--nofile={descriptors}:{descriptors}"]
         self.port = free_port()
-        self.environment = {
-            **os.environ,
-            "VAR_DIR": str(folder),
-            "DATABASE_URL": f"sqlite:///{folder / 'site.sqlite3'}",
-            "REDIS_URL": redis_url,
-            "DJANGO_SETTINGS_MODULE": "scheduler_sim.settings",
-            "PYTHONPATH": str(PROJECT),
-            "PYTHONWARNINGS": "ignore",
-            "LOG_LEVEL": "WARNING",
-            **environment,
-        }
-        self.environment.pop("PYTEST_CURRENT_TEST", None)
+        self.environment = environment_of(folder, REDIS_URL=redis_url, **environment)
         self._log = (folder / "daphne.log").open("ab")
         self._feed: subprocess.Popen[str] | None = None
         self._asked = 0

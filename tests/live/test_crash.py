@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from tests import depth
 from tests.live.live_site import Redis, eventually, free_port
 
 PROJECT = Path(__file__).resolve().parents[2]
-KILLS = {"stopping": 20, "failing": int(os.environ.get("CRASH_KILLS", "4"))}
+KILLS = {"stopping": depth.cases(8), "failing": int(os.environ.get("CRASH_KILLS", "4"))}
 """How often a run is killed, by what is played."""
 
 

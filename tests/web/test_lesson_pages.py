@@ -206,12 +206,18 @@ def test_an_installation_that_was_broken_off_is_taken_up(monkeypatch: pytest.Mon
     assert (Workload.objects.count(), Run.objects.count()) == (1, 1)
 
 
-@pytest.mark.django_db(transaction=True)
-def test_a_lesson_whose_tasks_somebody_plays_stays(client: Client) -> None:
+def installed_and_played() -> Workload:
+    """Install the lesson and play its tasks in a run of one's own."""
     lesson_install(lesson=read(TEXT))
     workload = Workload.objects.get()
     options = ("--workload", workload.name, "--cluster", "hpc-1", "--policies", "fcfs", "--name", "mine")
     call_command("runsimulation", *options, stdout=StringIO(), verbosity=0)
+    return workload
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_lesson_whose_tasks_somebody_plays_stays(client: Client) -> None:
+    installed_and_played()
     with pytest.raises(InvalidLesson, match=r"Run mine plays the tasks of lesson two as well; delete it first\."):
         lesson_remove(name="two")
     assert lesson_installed("two") is not None
@@ -219,10 +225,7 @@ def test_a_lesson_whose_tasks_somebody_plays_stays(client: Client) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_tasks_that_others_play_keep_their_origin_when_their_lesson_changes_and_comes_back(client: Client) -> None:
-    lesson_install(lesson=read(TEXT))
-    workload = Workload.objects.get()
-    options = ("--workload", workload.name, "--cluster", "hpc-1", "--policies", "fcfs", "--name", "mine")
-    call_command("runsimulation", *options, stdout=StringIO(), verbosity=0)
+    workload = installed_and_played()
     changed = read(TEXT.replace("title: Two tasks", "title: Two jobs"))
     lesson_install(lesson=changed)
     kept = Workload.objects.get(pk=workload.pk)
