@@ -29,7 +29,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.attack.ground import UNLIMITED, own_database
-from tests.live.live_site import PROJECT, Redis, Site
+from benchmarks.browser import PROJECT
+from tests.live.live_site import Redis, Site
 
 POLICIES = "fcfs,sjf,saf,wfp3,fcfs+easy,sjf+easy,saf+easy,wfp3+easy"
 TASKS, RUNS = 20_000, 8

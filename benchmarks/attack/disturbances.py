@@ -21,7 +21,7 @@ from benchmarks.attack.ground import (
     until,
     write_lock,
 )
-from tests.live.live_site import PROJECT
+from benchmarks.browser import PROJECT
 
 STEPS = (-3600.0, -30.0, 30.0, 3600.0, 86_400.0)
 

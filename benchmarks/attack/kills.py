@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.attack.ground import Caller, Count, Ground, hold, kill, until
-from tests.live.live_site import PROJECT
+from benchmarks.browser import PROJECT
 
 SWEPT_SECONDS = 60
 """Within so long a dead process must have been told of; the sweep comes every five seconds."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.attack.ground import Broken, Count, Ground, built_clock, hold, until
-from tests.live.live_site import PROJECT
+from benchmarks.browser import PROJECT
 
 NETWORK = "10.77.0"
 HUB = f"{NETWORK}.1"

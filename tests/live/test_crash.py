@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from benchmarks.browser import free_port
 from tests import depth
-from tests.live.live_site import Redis, eventually, free_port
+from tests.live.live_site import Redis, eventually
 
 PROJECT = Path(__file__).resolve().parents[2]
 KILLS = {"stopping": depth.cases(8), "failing": int(os.environ.get("CRASH_KILLS", "4"))}
