@@ -11,10 +11,11 @@ PORT ?= 8000
 PARALLEL ?= -n auto --dist worksteal
 # Browsers, each with a site of its own; the tests of a file follow each other.
 PARALLEL_BROWSERS ?= -n auto --dist loadfile
+INSTANT_TESTS := $(addprefix tests/engine/,test_instant.py test_instant_carbon.py test_instant_elsewhere.py)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run lesson test test-code test-browser test-quick attack coverage test-again hooks lint lint-types lint-style format docs serve services services-stop browser tex migrate clean
+.PHONY: help install install-dev run lesson test test-code test-browser test-quick attack proof-instants coverage test-again hooks lint lint-types lint-style format docs serve services services-stop browser tex migrate clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -80,6 +81,12 @@ test-quick: install-dev ## Run the quick half of the tests, without the slow one
 
 attack: install-dev ## Attack sites of its own for half an hour, also on DATABASE_URL where it is set, and print what held
 	@$(BIN)/python -m benchmarks.attack $(ATTACK)
+
+proof-instants: install-dev ## Compare the time machine with the engine at 1,000 instants under every policy (half an hour)
+	@rm -f var/instants.jsonl
+	@INSTANT_CASES=1000 REFERENCE_CASES=1 INSTANT_LOG=var/instants.jsonl $(BIN)/pytest -q $(INSTANT_TESTS) \
+		-k "on_a_ or on_nodes or cleaner or dear or of_the_engine"
+	@$(BIN)/python -m tests.engine.instants_seen var/instants.jsonl
 
 coverage: install-dev ## Run the tests and show what they run through, child processes included
 	@$(BIN)/pytest -q $(PARALLEL) --cov --cov-report=term:skip-covered --cov-report=html:var/coverage

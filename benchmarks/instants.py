@@ -115,6 +115,10 @@ def measure_pages(run: Any, times: Any) -> None:
     """Ask for the page of random instants, and for what its script asks for, and print how long the server took."""
     from django.test import Client
 
+    from scheduler_sim.web.warm import warm
+
+    # As a server process does before it answers.
+    warm()
     client = Client(headers={"host": "127.0.0.1"})
     asked = f"policy={quote(run.policies[0])}"
     span = float(times.max() - times.min())

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import Cluster, NodeGroup, Simulation, Workload, parse_policy
+from scheduler_sim.engine.gangs import GangLog
 from scheduler_sim.engine.instant import NotExplained, decisions, standing
 from scheduler_sim.engine.instant.scores import not_before
 from scheduler_sim.engine.policies import ORDERS, Scores
 from scheduler_sim.engine.series import Signals, StepSeries
+from tests.engine.instants_seen import CASES, OF_EACH_RUN, THOROUGH, Seen
 from tests.engine.pool_cases import BACKFILL_NAMES
 from tests.engine.test_instant import (
-    CASES,
     NOT_KNOWN,
-    THOROUGH,
     assert_is_what_was_played,
     assert_stands_as_in_the_engine,
     crowded_case,
@@ -22,6 +22,7 @@ from tests.engine.test_instant import (
     schedule_of,
     some_instants,
 )
+from tests.engine.test_instant_elsewhere import assert_holds_what_the_engine_holds
 
 
 def carbon_policies() -> list[str]:
@@ -37,8 +38,8 @@ def carbon_policies() -> list[str]:
 @pytest.mark.parametrize("on_pool", [True, False])
 @pytest.mark.parametrize("policy", carbon_policies())
 def test_what_waits_for_cleaner_electricity_does_so_until_it_is_let_go(policy: str, on_pool: bool) -> None:
-    waited, explained, refused = 0, 0, 0
-    for seed in range(CASES):
+    waited, seen = 0, Seen(policy.replace("(delay=0.003)", ""), "both", "pool" if on_pool else "nodes")
+    for seed in seen.seeds():
         workload, cluster, options = random_pool_case(seed) if on_pool else crowded_case(seed)
         if not len(workload):
             continue
@@ -46,13 +47,16 @@ def test_what_waits_for_cleaner_electricity_does_so_until_it_is_let_go(policy: s
         values = generator.choice([50.0, 100.0, 300.0, 310.0], 40)
         steps = StepSeries(np.linspace(0.0, 66.3, 40), values, 68.0, "repeat")
         signals, parsed = Signals({"carbon": steps}), parse_policy(policy)
-        simulation = Simulation(workload, cluster, parsed, seed=seed, options=options, signals=signals)
+        log = GangLog()
+        simulation = Simulation(
+            workload, cluster, parsed, seed=seed, options=options, signals=signals, on_pieces=log.add
+        )
         simulation.advance()
         not_offered = simulation.scores().not_before
         assert not_offered is not None
         let_go = np.maximum(not_offered, workload.arrival_time)
         # The forecast's errors of a part of the tasks are those of all.
-        schedule = replace(schedule_of(simulation), first_arrival=float(workload.arrival_time.min()))
+        schedule = replace(schedule_of(simulation, log.gangs()), first_arrival=float(workload.arrival_time.min()))
         again = Simulation(workload, cluster, parsed, seed=seed, options=options, signals=signals)
         ends = let_go[np.isfinite(let_go)].tolist()
         for time in sorted({*some_instants(simulation, generator), *ends[:3]}):
@@ -60,34 +64,43 @@ def test_what_waits_for_cleaner_electricity_does_so_until_it_is_let_go(policy: s
             try:
                 found = decisions(schedule, time)
             except NotExplained as refusal:
-                if not any(words in str(refusal) for words in NOT_KNOWN):
+                if NOT_KNOWN not in str(refusal):
                     raise
-                refused += 1
+                seen.refused[str(refusal)] += 1
                 continue
-            explained += 1
+            seen.count += 1
             assert_is_what_was_played(simulation, again, found, time)
             held = {one.row: one.planned_time for one in found.decisions if one.verdict == "cleaner"}
             there = standing(schedule, time).waiting
             assert held == {int(row): let_go[row] for row in there if let_go[row] > found.time}
             waited += len(held)
     assert waited
-    assert explained > refused
 
 
-@pytest.mark.parametrize("order", ["wait_awhile(delay=0.003)", "carbon_threshold(delay=0.003,stops=suspend)"])
-def test_what_stops_while_electricity_is_dear_waits_for_its_next_span(order: str) -> None:
-    stopped = 0
-    for seed in range(2 * CASES):
+STOPPING = [
+    f"{order}+{backfill}"
+    for order in ("wait_awhile(delay=0.003)", "carbon_threshold(delay=0.003,stops=suspend)")
+    for backfill in (BACKFILL_NAMES if THOROUGH else ("easy",))
+]
+
+
+@pytest.mark.parametrize("policy", STOPPING)
+def test_what_stops_while_electricity_is_dear_waits_for_its_next_span(policy: str) -> None:
+    stopped, seen = 0, Seen(policy.replace("(delay=0.003)", ""), "both", "pool", 2 * CASES * OF_EACH_RUN)
+    for seed in seen.seeds():
         workload, cluster, options = random_pool_case(seed)
         generator = np.random.default_rng(seed)
         steps = StepSeries(np.arange(40.0), generator.choice([50.0, 100.0, 300.0], 40), 40.0, "repeat")
-        policy, signals = parse_policy(f"{order}+easy"), Signals({"carbon": steps})
-        simulation = Simulation(workload, cluster, policy, seed=seed, options=options, signals=signals)
+        parsed, signals = parse_policy(policy), Signals({"carbon": steps})
+        simulation = Simulation(workload, cluster, parsed, seed=seed, options=options, signals=signals)
+        again = Simulation(workload, cluster, parsed, seed=seed, options=options, signals=signals)
         simulation.advance()
         openings = simulation.scores().openings
         assert openings is not None
         for time in some_instants(simulation, generator):
             found = decisions(schedule_of(simulation), time)
+            seen.count += 1
+            assert_holds_what_the_engine_holds(simulation, again, time)
             waiting = standing(schedule_of(simulation), found.time).waiting
             opens = openings.open_from(found.time)
             held = {one.row: one.planned_time for one in found.decisions if one.verdict == "cleaner"}

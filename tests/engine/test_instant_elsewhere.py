@@ -10,15 +10,19 @@ import pytest
 
 from scheduler_sim.engine import Cluster, NodeGroup, Simulation, Workload, parse_policy
 from scheduler_sim.engine.instant import Decisions, Schedule, decisions, site_decisions, standing
-from scheduler_sim.engine.policies import ORDERS
+from scheduler_sim.engine.instant.standing import Standing
+from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PREEMPTIONS
 from scheduler_sim.engine.sites import read_site
 from scheduler_sim.engine.workloads.workload import IntArray
 from tests.engine import test_elastic, test_packed, test_rounds_reference
+from tests.engine.instants_seen import THOROUGH, Seen, registered
 from tests.engine.ruled_site import RULED, playable, ruled_jobs, words_of
-from tests.engine.test_instant import CASES, OF_EACH_RUN, random_pool_case, schedule_of, some_instants
+from tests.engine.test_instant import POOL_POLICIES, random_pool_case, schedule_of, some_instants
+from tests.engine.test_nodes_reference import SLOW_TO_COMPILE, registered_policies
 
 ROUNDS = [order.name for order in ORDERS if order.shares_gpus and not order.resizes]
 PAIRS = [order.name for order in ORDERS if order.shares_gpus and order.resizes]
+GIVING_WAY = [f"sjf+{backfill}~{way}" for backfill in BACKFILLS.names() for way in PREEMPTIONS.names() if way != "none"]
 STOPPING = [order.name for order in ORDERS if order.preempts and not (order.shares_gpus or order.resizes)]
 
 
@@ -45,7 +49,7 @@ EVERY: list[tuple[str, Case]] = [
     *((name, in_rounds) for name in ROUNDS),
     *((name, in_pairs) for name in PAIRS),
     *((name, of_many_widths) for name in test_elastic.POLICIES),
-    *((name, on_a_pool) for name in STOPPING),
+    *((name, on_a_pool) for name in [*STOPPING, *(GIVING_WAY if THOROUGH else ())]),
 ]
 
 
@@ -62,8 +66,14 @@ def through_with_their_round(whole: Simulation, time: float) -> IntArray:
     return np.flatnonzero(left_off & ~under_way & (whole.outcome().finish_time > time))
 
 
-def assert_holds_what_the_engine_holds(whole: Simulation, stopped: Simulation, time: float) -> None:
-    """Compare with a simulation that is stopped at the instant, and was at earlier ones."""
+def held_back(whole: Simulation, rows: IntArray, time: float) -> int:
+    """Return how many tasks an order that stops them does not offer then."""
+    openings = whole.scores().openings if whole.policy.order.stops else None
+    return 0 if openings is None else int((openings.open_from(time)[rows] > time).sum())
+
+
+def assert_holds_what_the_engine_holds(whole: Simulation, stopped: Simulation, time: float) -> Standing:
+    """Compare with a simulation that is stopped at the instant, and was at earlier ones; return what stands."""
     found = standing(schedule_of(whole), time)
     stopped.advance(until_time=time)
     outcome, kernel = stopped.outcome(), stopped.kernel
@@ -72,7 +82,8 @@ def assert_holds_what_the_engine_holds(whole: Simulation, stopped: Simulation, t
     assert np.isin(through, found.waiting).all(), time
     if time >= whole.workload.arrival_time[0]:
         # The clock of rounds begins with the first arrival.
-        assert len(found.waiting) + len(found.awaited) == kernel.queued + len(through), time
+        offered = len(found.waiting) - held_back(whole, found.waiting, time)
+        assert offered + len(found.awaited) == kernel.queued + len(through), time
     begun = ~np.isnan(outcome.start_time)
     assert begun[found.running].all()
     assert found.free_by_node is None or found.free_by_node.min() >= 0
@@ -93,6 +104,7 @@ def assert_holds_what_the_engine_holds(whole: Simulation, stopped: Simulation, t
     over = stopped.attempts()
     for row, since in zip(found.running.tolist(), found.since.tolist(), strict=True):
         assert (over.end_time[over.row == row] <= since).all()
+    return found
 
 
 def check_widths(schedule: Schedule, told: Decisions) -> None:
@@ -112,15 +124,15 @@ def check_widths(schedule: Schedule, told: Decisions) -> None:
 
 @pytest.mark.parametrize(("policy", "case"), EVERY, ids=[name for name, _ in EVERY])
 def test_state_and_decisions_are_those_of_the_engine(policy: str, case: Case) -> None:
-    looked = 0
-    for seed in range(CASES):
+    seen = Seen(policy, "both", case.__name__.removeprefix("on_a_").replace("_", " "))
+    for seed in seen.seeds():
         whole = case(policy, seed)
         whole.advance()
         spans = whole.spans()
         stopped = case(policy, seed)
         for time in some_instants(whole, np.random.default_rng(seed)):
-            assert_holds_what_the_engine_holds(whole, stopped, time)
-            looked += 1
+            stands = assert_holds_what_the_engine_holds(whole, stopped, time)
+            seen.count += 1
             schedule = schedule_of(whole)
             told = decisions(schedule, time)
             assert told.note
@@ -128,10 +140,21 @@ def test_state_and_decisions_are_those_of_the_engine(policy: str, case: Case) ->
             # What is stopped where it began, because others came in at the same instant, waits again.
             assert told.started.tolist() == np.setdiff1d(began, standing(schedule, told.time).waiting).tolist()
             kept = sorted(one.row for one in told.decisions if not one.starts)
-            assert kept == standing(schedule, time).waiting.tolist()
+            assert kept == stands.waiting.tolist()
             if whole.policy.order.resizes:
                 check_widths(schedule, told)
-    assert looked == CASES * OF_EACH_RUN
+
+
+def test_every_registered_policy_is_looked_at() -> None:
+    names = [
+        *POOL_POLICIES,
+        *registered_policies(),
+        *SLOW_TO_COMPILE,
+        *GIVING_WAY,
+        *(name for name, _ in EVERY),
+        "slurm",
+    ]
+    assert set(registered()) <= {parse_policy(name).name for name in names}
 
 
 def test_on_nodes_with_idle_gpus_tasks_of_cores_wait_for_cores() -> None:
@@ -159,8 +182,8 @@ def test_a_task_that_is_stopped_at_the_instant_at_which_it_began_waits_again(
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", ["slurm", "fcfs"])
 def test_on_a_site_the_state_and_the_reasons_are_those_of_the_engine(policy: str) -> None:
-    site, looked = read_site(RULED), 0
-    for seed in range(-(-CASES // 4)):
+    site, seen = read_site(RULED), Seen(policy, "both", "site")
+    for seed in seen.seeds():
         jobs = ruled_jobs(seed, 60)
         whole = playable(policy, jobs, site, seed=seed)
 
@@ -181,5 +204,4 @@ def test_on_a_site_the_state_and_the_reasons_are_those_of_the_engine(policy: str
             words = words_of(fresh)
             reasons = {one.row: one.reason for one in told.decisions if not one.starts}
             assert reasons == {row: words[row] for row in stands.waiting.tolist()}, time
-            looked += 1
-    assert looked >= CASES * OF_EACH_RUN
+            seen.count += 1

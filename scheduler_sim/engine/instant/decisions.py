@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from scheduler_sim.engine.clusters.demand import not_for_pool
-from scheduler_sim.engine.codes import CONSERVATIVE, EASY, NOT_PLANNED
+from scheduler_sim.engine.codes import CONSERVATIVE, NOT_PLANNED
 from scheduler_sim.engine.instant.decision import Decision, Decisions, NotExplained, OrderNotKnown
 from scheduler_sim.engine.instant.holdings import Holdings
 from scheduler_sim.engine.instant.loose import by_widths, held_verdict, loosely
@@ -18,7 +18,7 @@ from scheduler_sim.engine.instant.nodes import NodesStep
 from scheduler_sim.engine.instant.pool import PoolStep, planned, refuse_unknown
 from scheduler_sim.engine.instant.scores import not_before
 from scheduler_sim.engine.instant.standing import Schedule
-from scheduler_sim.engine.policies.upward import PLAN
+from scheduler_sim.engine.policies.upward import follows_plan
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 
@@ -56,7 +56,7 @@ def _started(schedule: Schedule, time: float) -> IntArray:
 
 
 def _refuse(schedule: Schedule, *, on_site: bool) -> None:
-    policy, options, cluster = schedule.policy, schedule.options, schedule.cluster
+    options, cluster = schedule.options, schedule.cluster
     if on_site:
         raise NotExplained("What a task holds on a site is settled by its rules; its step is not made again.")
     if any(group.failures is not None for group in cluster.groups) or options.failures:
@@ -65,15 +65,6 @@ def _refuse(schedule: Schedule, *, on_site: bool) -> None:
         )
     if cluster.sleeps or options.hold_cap:
         raise NotExplained("Where nodes sleep or starts keep a power cap, the step of a policy is not made again.")
-    if policy.order.having(PLAN.name) and policy.order.value(PLAN.name) is not None:
-        raise NotExplained(f"{policy.name} follows a plan, which is not stored; its step is not made again.")
-    expects = policy.backfill.code in (EASY, CONSERVATIVE) or policy.placement.planned != NOT_PLANNED
-    if cluster.network is not None and (expects or schedule.workload.hybrid.any()):
-        raise NotExplained(
-            "How long data comes to each task is not stored, so that ends that were expected are not made again."
-        )
-    if policy.backfill.predicts:
-        raise NotExplained("Decisions by predictions that are made while the run goes on are not explained.")
 
 
 def _found(schedule: Schedule, time: float) -> Decisions:
@@ -89,6 +80,10 @@ def _found(schedule: Schedule, time: float) -> Decisions:
     try:
         if stops or policy.order.shares_gpus:
             raise OrderNotKnown("Where tasks may stop and go on, the order in which they were tried is not stored.")
+        if follows_plan(policy.order):
+            raise OrderNotKnown(f"{policy.name} follows a plan, which is not stored.")
+        if policy.backfill.predicts:
+            raise OrderNotKnown("Predictions that were made while the run went on are not stored.")
         is_held = np.isfinite(_held_until(schedule)).any()
         # A pool whose tasks are held back is played as one node.
         return _on_pool(schedule, time) if _is_for_pool(schedule) and not is_held else _on_nodes(schedule, time)

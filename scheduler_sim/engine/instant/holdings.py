@@ -15,6 +15,11 @@ from scheduler_sim.engine.instant.standing import Schedule
 from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray
 
 
+def _refuse_parts_beside_whole(need: Need) -> None:
+    if need.whole and need.share:
+        raise NotExplained("Of a task with whole GPUs and a part of one, it is not stored which is the shared one.")
+
+
 class Holdings:
     """What tasks of a schedule ask for and hold on the nodes of its cluster."""
 
@@ -26,6 +31,7 @@ class Holdings:
         self.played = played_runtime(self.workload, kill_at_estimate=schedule.options.kill_at_estimate)
         self._asked: dict[int, Asked] = {}
         self._masks: dict[tuple[int, bool, int], BoolArray] = {}
+        self._data_times: dict[int, float] = {}
 
     @cached_property
     def _bound(self) -> IntArray:
@@ -67,8 +73,11 @@ class Holdings:
             self._masks[key] = allowed
         return self._masks[key]
 
-    def pieces(self, row: int, node: int | None = None, device: int | None = None) -> list[Piece]:
-        """Return what a task holds or will hold, as stored; on another node and device if these are given.
+    def pieces(self, row: int, since: float, node: int | None = None, device: int | None = None) -> list[Piece]:
+        """Return what a task holds that began or went on at `since`, as stored, the nodes of a gang as a whole first.
+
+        Args:
+            node, device: of the attempt, where it is not the only one.
 
         Raises:
             NotExplained: it runs on several nodes, of which the lowest is stored, or on a part of a GPU beside whole
@@ -76,15 +85,45 @@ class Holdings:
         """
         asked, outcome = self.asked(row), self.schedule.outcome
         if asked.full_count:
-            raise NotExplained(
-                "Of a task on several nodes the lowest is stored, so that it is not known what the others have left."
-            )
+            return self._gang(row, since)
         need = asked.last
-        if need.whole and need.share:
-            raise NotExplained("Of a task with whole GPUs and a part of one, it is not stored which is the shared one.")
+        _refuse_parts_beside_whole(need)
         node = int(outcome.node[row]) if node is None else node
         device = int(outcome.device[row]) if device is None else device
         return [Piece(node, need, device if need.share else -1)]
+
+    def knows_gang(self, row: int, since: float) -> bool:
+        """Tell whether it is stored what a gang that began or went on at `since` held of each node."""
+        return (row, since) in self._spans
+
+    @cached_property
+    def _spans(self) -> dict[tuple[int, float], int]:
+        gangs = self.schedule.gangs
+        if gangs is None:
+            return {}
+        begins = zip(gangs.task.tolist(), gangs.start_time.tolist(), strict=True)
+        return {key: place for place, key in enumerate(begins)}
+
+    def _gang(self, row: int, since: float) -> list[Piece]:
+        """Return what a task holds of each of its nodes."""
+        gangs, asked = self.schedule.gangs, self.asked(row)
+        place = self._spans.get((row, since))
+        if gangs is None or place is None:
+            raise NotExplained(
+                "Of a task on several nodes the lowest is stored, so that it is not known what the others have left."
+            )
+        held = gangs[np.array([place])].pieces()
+        full: list[Piece] = []
+        last: list[Piece] = []
+        taken = held.gpus < asked.full.whole * MILLI if asked.full.whole else held.cpus < asked.full.cpu
+        for node, devices, is_last in zip(held.node.tolist(), held.devices.tolist(), taken.tolist(), strict=True):
+            if is_last:
+                _refuse_parts_beside_whole(asked.last)
+                # A part of one GPU and no whole one: the only bit of the mask.
+                last.append(Piece(node, asked.last, devices.bit_length() - 1 if asked.last.share else -1))
+            else:
+                full.append(Piece(node, asked.full))
+        return [*full, *last]
 
     def put(
         self, room: Room, row: int, time: float, *, since: float, node: int | None = None, device: int | None = None
@@ -93,7 +132,7 @@ class Holdings:
 
         A side of a task that has ended is free.
         """
-        pieces = self.pieces(row, node, device)
+        pieces = self.pieces(row, since, node, device)
         cpu_end = gpu_end = np.inf
         if self.workload.hybrid[row] and 0.0 < self.fraction[row] < 1.0:
             cpu_end, gpu_end, _ = self.ends(row, since, float(self.played[row]), [pieces[0].node])
@@ -139,9 +178,33 @@ class Holdings:
         return (gpu + cpu, gpu + cpu) if self.schedule.options.split_model == "sequential" else (cpu, gpu)
 
     def ends(self, row: int, since: float, seconds: float, nodes: list[int]) -> tuple[float, float, float]:
-        """Return when a task that began then gives its cores and its GPUs back, and ends."""
+        """Return when a task that began then gives its cores and its GPUs back, and ends.
+
+        Its data is taken to come to these nodes for as long as it did to those where it ran.
+        """
         cpu, gpu = self.lengths(row, seconds, nodes)
+        late = self._data_time(row)
+        cpu, gpu = cpu + late, gpu + late
         return since + cpu, since + gpu, since + max(cpu, gpu)
+
+    def waits_for_data(self, row: int) -> bool:
+        """Tell whether data comes to a task for a time that depends on its node, or may."""
+        if self.cluster.network is None:
+            return False
+        parents = self.workload.parents
+        # Parents that are not among the tasks that are looked at are forgotten.
+        return not self.schedule.whole or (parents.mb is not None and parents.offsets[row] < parents.offsets[row + 1])
+
+    def _data_time(self, row: int) -> float:
+        """Return for how long data came to a task where it ran, which is what it took longer than its work."""
+        if not self.waits_for_data(row):
+            return 0.0
+        if row not in self._data_times:
+            outcome = self.schedule.outcome
+            since = float(outcome.start_time[row])
+            length = max(self.lengths(row, float(self.played[row]), [piece.node for piece in self.pieces(row, since)]))
+            self._data_times[row] = max(float(outcome.finish_time[row]) - since - length, 0.0)
+        return self._data_times[row]
 
     def side_ends(self, rows: IntArray) -> FloatArray:
         """Return when tasks that are split gave the side back that ended first; of others NaN."""

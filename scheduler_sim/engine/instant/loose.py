@@ -12,6 +12,7 @@ from scheduler_sim.engine.instant.decision import Decision, Decisions, NotExplai
 from scheduler_sim.engine.instant.holdings import Holdings
 from scheduler_sim.engine.instant.room import Room
 from scheduler_sim.engine.instant.standing import Schedule, standing
+from scheduler_sim.engine.policies.upward import follows_plan
 from scheduler_sim.engine.workloads.workload import FloatArray
 
 
@@ -112,6 +113,8 @@ def _kept_back(schedule: Schedule, row: int, time: float) -> str:
         return "passed_over"
     if policy.order.shares_gpus:
         return "round"
+    if follows_plan(policy.order):
+        return "planned"
     if policy.backfill.code == NONE:
         return "blocked"
     if policy.placement.planned != NOT_PLANNED:

@@ -113,7 +113,7 @@ class NodesStep:
 
     def _start(self, row: int, score: float, asked: Asked) -> bool:
         """Put a task where it ran, and tell whether that is possible: it has to fit, and not to delay the head."""
-        if asked.full_count:
+        if asked.full_count and not self.holdings.knows_gang(row, self.time):
             if not self._settles(asked):
                 raise NotExplained(
                     f"Of a task on several nodes that {self.policy.placement.name} chooses the lowest is stored, so "
@@ -121,8 +121,8 @@ class NodesStep:
                 )
             pieces = self.room.find(asked, self._rule)
         else:
-            (piece,) = self.holdings.pieces(row)
-            pieces = [piece] if self.room.fitting(piece.need, asked.allowed)[piece.node] else None
+            held = self.holdings.pieces(row, self.time)
+            pieces = held if self.room.holds(asked, held) else None
         if pieces is None or min(piece.node for piece in pieces) != self.outcome.node[row]:
             return False
         passes = self.head >= 0 and self.code == EASY and self.shadow < np.inf
@@ -232,6 +232,8 @@ class NodesStep:
 
     def _delay(self, row: int, asked: Asked) -> float:
         """Return by how much a task would delay the head; NaN where its node is drawn or weighed."""
+        if self.holdings.waits_for_data(row):
+            return np.nan
         settled = self._settles(asked)
         found = self.room.find(asked, self._rule)
         if settled:

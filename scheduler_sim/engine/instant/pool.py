@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from scheduler_sim.engine.codes import EASY, LIST, NONE
-from scheduler_sim.engine.instant.decision import Decision, Decisions, NotExplained, NotKnownFarEnough
+from scheduler_sim.engine.instant.decision import Decision, Decisions, NotExplained, NotKnownFarEnough, OrderNotKnown
 from scheduler_sim.engine.instant.scores import refuse_to_score_some, scores_at
 from scheduler_sim.engine.instant.standing import Schedule
 from scheduler_sim.engine.policies import ORDERS
@@ -175,10 +175,10 @@ def _last_idle_queue(ready: FloatArray, start: FloatArray, time: float) -> float
 
 
 def refuse_unknown(schedule: Schedule, rows: IntArray) -> None:
-    """Refuse to tell of reservations that go by estimates which are not known.
+    """Refuse to make reservations again that go by estimates which are not known.
 
     Raises:
-        NotExplained: so it is.
+        OrderNotKnown: so it is.
     """
     if schedule.policy.backfill.uses_estimates and not schedule.estimates_known[rows].all():
-        raise NotExplained("Reservations go by estimates that are not known from what is stored.")
+        raise OrderNotKnown("Reservations went by estimates that are not known from what is stored.")

@@ -135,6 +135,13 @@ class Room:
             found &= self.all_cores == full.cpu
         return np.flatnonzero(found)
 
+    def holds(self, asked: Asked, pieces: list[Piece]) -> bool:
+        """Tell whether a task could start as these pieces: those of which it takes a node as a whole come first."""
+        full, last = pieces[: asked.full_count], pieces[asked.full_count :]
+        if full and not np.isin([piece.node for piece in full], self.whole_nodes(asked)).all():
+            return False
+        return all(bool(self.fitting(piece.need, asked.allowed)[piece.node]) for piece in last)
+
     def find(self, asked: Asked, rule: int = FIRST_FIT) -> list[Piece] | None:
         """Return the pieces that a task takes, None where it does not fit; the node of the last goes by `rule`."""
         pieces: list[Piece] = []

@@ -7,7 +7,7 @@ from scheduler_sim.engine.clusters.paces import Paces
 from scheduler_sim.engine.clusters.transfers import Transfers
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.formulas import hybrid_alone
-from scheduler_sim.engine.policies.order import ScoreContext
+from scheduler_sim.engine.policies.order import Order, ScoreContext
 from scheduler_sim.engine.policies.parameter import choice
 from scheduler_sim.engine.workloads.paths import longest_paths
 from scheduler_sim.engine.workloads.workload import FloatArray, Parents
@@ -62,6 +62,11 @@ PLAN = choice(
         "node by node, as published; without it the rank is an order like others."
     ),
 )
+
+
+def follows_plan(order: Order) -> bool:
+    """Tell whether tasks go where a plan put them when they arrived."""
+    return order.having(PLAN.name) and order.value(PLAN.name) is not None
 
 
 def is_planned(context: ScoreContext) -> bool:
