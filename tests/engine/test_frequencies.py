@@ -18,7 +18,7 @@ from scheduler_sim.engine.whatif import at_frequency
 from scheduler_sim.engine.workloads.workload import IntArray
 from tests.engine.reference_nodes import ReferenceNodes
 
-CASES = int(os.environ.get("REFERENCE_CASES", "25"))
+CASES = int(os.environ.get("REFERENCE_CASES", "15"))
 
 FAST, SLOW = {"cpu_speed": 2.0, "cpu_busy_watts": 9.0}, {"cpu_speed": 0.5, "cpu_busy_watts": 4.0}
 GROUP: dict[str, Any] = {"name": "n", "count": 2, "cores": 4, "cpu_idle_watts": 1.0}

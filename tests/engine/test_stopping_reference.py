@@ -26,7 +26,7 @@ from tests.engine.pool_cases import lognormal_workload, pool
 from tests.engine.stopping_cases import compare, draw, kernel, simulation_of
 from tests.engine.test_nodes_reference import random_case, registered_policies
 
-CASES = int(os.environ.get("REFERENCE_CASES", "40"))
+CASES = int(os.environ.get("REFERENCE_CASES", "24"))
 
 COLUMNS = ("ready_time", "start_time", "finish_time", "node", "device", "gpu_fraction", "completion_order")
 
