@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.fitted_years import agreement, pairs_of, spans_of
 from scheduler_sim import engine as sim
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.generators import generate_like, generate_workload
 from scheduler_sim.engine.generators.jann import HyperErlang, size_classes
 from scheduler_sim.engine.measuring.likeness import compare_workloads
+from scheduler_sim.engine.numerics.statistics import mean_interval
 from scheduler_sim.engine.workloads.estimate_model import draw_estimates, estimate_histogram
 from scheduler_sim.engine.workloads.workload import Labels, Parents, Requests, Workload
 from tests.workloads import assert_same
@@ -54,9 +56,11 @@ def test_the_same_seed_gives_the_same_tasks(model: str, days: int) -> None:
     assert days - 3 < one.arrival_time[-1] / DAY < days + 1
 
 
-def test_a_user_keeps_hours_weekdays_shapes_queues_and_run_times() -> None:
+@pytest.mark.parametrize("redraw", ["no", "users", "yes"])
+def test_a_user_keeps_hours_weekdays_shapes_queues_and_run_times(redraw: str) -> None:
     like = record()
-    made = generate_like("fitted", like, seed=1, parameters={"days": 70, "move_minutes": 5}).workload
+    parameters = {"days": 70, "move_minutes": 5, "redraw": redraw}
+    made = generate_like("fitted", like, seed=1, parameters=parameters).workload
     for name in like.user.names:
         mine, theirs = (one.user.texts() == name for one in (made, like))
         assert set(made.runtime[mine]) <= set(like.runtime[theirs])
@@ -77,6 +81,44 @@ def test_all_days_of_the_record_are_drawn_alike() -> None:
     made = generate_like("fitted", numbered, seed=2, parameters={"days": 7 * 3000, "redraw": False}).workload
     drawn = np.bincount(made.size.astype(int)) / np.bincount(numbered.size.astype(int)[:-1])
     assert drawn == pytest.approx(np.full(28, 750.0), rel=0.35)
+
+
+@pytest.mark.parametrize(("redraw", "own"), [("users", True), ("no", False)])
+def test_a_users_day_is_drawn_whole_and_with_it_those_of_all_or_of_nobody(redraw: str, own: bool) -> None:
+    like = record()
+    like = replace(like, size=np.array(100.0 * like.user.codes + like.arrival_time // DAY, np.float64))
+    parameters = {"days": 90, "move_minutes": 0, "redraw": redraw}
+    made = generate_like("fitted", like, seed=5, parameters=parameters).workload
+    day = np.floor(made.arrival_time / DAY)
+    drawn, counts = np.unique(np.stack([day, made.user.codes, made.size]), axis=1, return_counts=True)
+    # One day of the record for each user and day, of the same weekday and with all of its tasks.
+    assert len(np.unique(drawn[:2], axis=1).T) == len(drawn.T)
+    assert (drawn[0] % 7 == drawn[2] % 100 % 7).all()
+    np.testing.assert_array_equal(counts, np.bincount(like.size.astype(int))[drawn[2].astype(int)])
+    assert set(zip(made.size, made.runtime, made.arrival_time % DAY, strict=True)) <= set(
+        zip(like.size, like.runtime, like.arrival_time % DAY, strict=True)
+    )
+    several = [len(set(drawn[2, drawn[0] == number] % 100)) > 1 for number in range(90)]
+    assert np.mean(several) > 0.9 if own else not any(several)
+
+
+def test_days_of_many_short_tasks_stay_such_days() -> None:
+    random = np.random.default_rng(1)
+    counts = random.integers(5, 60, 57)
+    day = np.repeat(np.arange(57), counts)
+    like = Workload.from_columns(arrival_time=day * DAY + np.sort(random.random(len(day))), runtime=6e4 / counts[day])
+
+    def spread(workload: Workload) -> float:
+        work = np.bincount((workload.arrival_time // DAY).astype(int), weights=workload.runtime)[:56]
+        return float(work.std() / work.mean())
+
+    made = [
+        generate_like("fitted", like, seed=1, parameters={"days": 200, "move_minutes": 0, "redraw": redraw}).workload
+        for redraw in ("no", "yes")
+    ]
+    assert spread(like) < 1e-9
+    assert spread(made[0]) < 1e-9
+    assert spread(made[1]) > 0.3
 
 
 def test_what_belongs_together_is_drawn_together() -> None:
@@ -164,6 +206,7 @@ def test_a_hyper_erlang_distribution_meets_three_moments(values: list[float]) ->
         ("lublin", record(), {}, "fitted to no workload"),
         ("fitted", record().head(30), {}, "fitted to 2 or more"),
         ("fitted", record(), {"days": 0}, "at least 1"),
+        ("fitted", record(), {"redraw": "user"}, "users or yes or no"),
         ("jann", record().head(20), {}, "30 tasks"),
         ("jann", generate_workload("elastic", tasks=40, seed=1).workload, {}, "hold GPUs"),
         ("jann", replace(record(), arrival_time=np.zeros(len(record()))), {}, "More than"),
@@ -240,6 +283,25 @@ def test_a_workload_is_like_itself_and_like_what_is_fitted_to_it() -> None:
     assert max(one.kolmogorov_smirnov for one in found.distances) < 0.15
     assert np.mean([one.inside for one in found.marginals]) > 0.6
     assert found == compare_workloads(like, made)
+
+
+def test_a_log_decides_only_pairs_of_policies_that_differ_week_by_week() -> None:
+    span = spans_of(np.arange(0.0, 100 * DAY, 3600.0))
+    assert span.max() + 1 == 15
+    wave = np.where(span % 2 == 0, 1.0, -1.0)
+    slowdowns = np.array([5 + wave, np.full(len(span), 4.0), 4.1 + 2 * wave])
+    pairs = pairs_of(slowdowns, span)
+    assert [(pair.better, pair.worse, pair.decided) for pair in pairs] == [(1, 2, False), (1, 0, True), (2, 0, True)]
+    assert [pair.kept(np.array([3.0, 1.0, 2.0])) for pair in pairs] == [True, True, True]
+    assert [pair.kept(np.array([1.0, 3.0, 2.0])) for pair in pairs] == [False, False, False]
+    # As of Student's t over the means of equal spans.
+    equal = spans_of(np.arange(0.0, 98 * DAY, 3600.0))
+    pair = pairs_of(slowdowns[:2, : len(equal)], equal)[0]
+    weeks = (slowdowns[0] - slowdowns[1])[: len(equal)].reshape(14, -1).mean(axis=1)
+    assert (pair.low, pair.high) == pytest.approx((mean_interval(weeks).low, mean_interval(weeks).high))
+    halves, anew = agreement(slowdowns, span)
+    assert -1 <= halves <= 1
+    assert 1 / 3 < anew < 1
 
 
 def test_workloads_that_differ_are_told_apart() -> None:

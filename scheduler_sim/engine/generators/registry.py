@@ -22,9 +22,10 @@ def parameter(
     kind: type = float,
     low: float | None = None,
     high: float | None = None,
+    words: tuple[str, ...] = (),
 ) -> Any:
-    """Declare a model's parameter: its default (None: not set), help text, kind and inclusive bounds."""
-    return field(default=default, metadata={"help": text, "kind": kind, "low": low, "high": high})
+    """Declare a model's parameter: its default (None: not set), help text, kind, inclusive bounds and further words."""
+    return field(default=default, metadata={"help": text, "kind": kind, "low": low, "high": high, "words": words})
 
 
 def part(default: float, text: str) -> Any:
@@ -211,14 +212,15 @@ def _generated(
 
 def _value(declared: "Field[Any]", value: Any) -> Any:
     kind, low, high = (declared.metadata[key] for key in ("kind", "low", "high"))
-    if value is None and declared.default is None:
-        return None
+    words = declared.metadata["words"]
+    if (value is None and declared.default is None) or value in words:
+        return value
     if kind is str:
         return str(value)
     try:
         converted = _truth(value) if kind is bool else kind(value)
     except (TypeError, ValueError, OverflowError) as error:
-        word = {bool: "yes or no", int: "a whole number", float: "a number"}[kind]
+        word = " or ".join((*words, {bool: "yes or no", int: "a whole number", float: "a number"}[kind]))
         raise InvalidParameter(f"Parameter {declared.name} must be {word}, not {value!r}.") from error
     if kind is int and isinstance(value, float) and value != converted:
         raise InvalidParameter(f"Parameter {declared.name} must be a whole number, not {value!r}.")

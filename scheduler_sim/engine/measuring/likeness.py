@@ -91,8 +91,43 @@ def compare_workloads(first: Workload, second: Workload, *, seed: int = 0) -> Li
     Raises:
         InvalidParameter: one of them is shorter than three days.
     """
-    samples = _Sample.of(first), _Sample.of(second)
-    return Likeness(distances=_distances(*samples), marginals=_marginals(*samples, np.random.default_rng(seed)))
+    return Original.of(first, seed=seed).beside(second)
+
+
+@dataclass(frozen=True)
+class Original:
+    """A workload that others are held beside.
+
+    Attributes:
+        sample: its tasks.
+        figures: shape (figures,). drawn: shape (resamples, figures), what they might as well have been.
+    """
+
+    sample: "_Sample"
+    figures: FloatArray
+    drawn: FloatArray
+
+    @classmethod
+    def of(cls, workload: Workload, *, seed: int = 0) -> "Original":
+        """Work out the intervals of its figures; arguments and errors as of `compare_workloads`."""
+        sample = _Sample.of(workload)
+        return cls(sample, np.array(_figures(sample)), _drawn_figures(sample, np.random.default_rng(seed)))
+
+    def beside(self, workload: Workload) -> Likeness:
+        """Compare it with another one."""
+        other = _Sample.of(workload)
+        return Likeness(distances=_distances(self.sample, other), marginals=self._marginals(_figures(other)))
+
+    def _marginals(self, others: list[float]) -> tuple[Marginal, ...]:
+        found = []
+        for (name, unit, _), value, values, other in zip(
+            _FIGURES, self.figures.tolist(), self.drawn.T, others, strict=True
+        ):
+            if np.isnan([value, other]).any() or np.isnan(values).any():
+                continue
+            low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]).tolist()
+            found.append(Marginal(name, unit, value, min(low, value), max(high, value), other))
+        return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -231,20 +266,17 @@ def _largest_gap(left: FloatArray, right: FloatArray) -> float:
     return float(np.abs(parts[0] - parts[1]).max())
 
 
-def _marginals(first: _Sample, second: _Sample, generator: np.random.Generator) -> tuple[Marginal, ...]:
-    length = WEEK if first.days >= 2 * WEEK else 1
-    blocks = -(-first.days // length)
+def _drawn_figures(sample: _Sample, generator: np.random.Generator) -> FloatArray:
+    """Return the figures of what the sample might as well have been, shape (resamples, figures)."""
+    length = WEEK if sample.days >= 2 * WEEK else 1
+    blocks = -(-sample.days // length)
     drawn = np.empty((RESAMPLES, len(_FIGURES)))
     for resample in drawn:
-        begins = generator.integers(0, first.days, blocks)
-        days = ((begins[:, None] + np.arange(length)) % first.days).ravel()[: first.days]
-        sample = first.take(days)
-        resample[:] = [figure(sample) for _, _, figure in _FIGURES]
-    found = []
-    for (name, unit, figure), values in zip(_FIGURES, drawn.T, strict=True):
-        value, other = figure(first), figure(second)
-        if np.isnan([value, other]).any() or np.isnan(values).any():
-            continue
-        low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]).tolist()
-        found.append(Marginal(name, unit, value, min(low, value), max(high, value), other))
-    return tuple(found)
+        begins = generator.integers(0, sample.days, blocks)
+        days = ((begins[:, None] + np.arange(length)) % sample.days).ravel()[: sample.days]
+        resample[:] = _figures(sample.take(days))
+    return drawn
+
+
+def _figures(sample: _Sample) -> list[float]:
+    return [figure(sample) for _, _, figure in _FIGURES]

@@ -58,10 +58,9 @@ class Command(ExplainedCommand):
             help=f"{with_site}: describe the site the tasks are for, for importsite --file",
         )
         parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
-        for name, (models, texts) in _parameters().items():
-            parser.add_argument(
-                f"--{name.replace('_', '-')}", metavar="X", help=f"{', '.join(models)}: {'; '.join(texts)}"
-            )
+        for name, texts in _parameters().items():
+            words = [f"{', '.join(models)}: {text}" for text, models in texts.items()]
+            parser.add_argument(f"--{name.replace('_', '-')}", metavar="X", help="; ".join(words))
 
     def handle(self, *args: Any, **options: Any) -> None:
         console = PlainConsole(stderr=True, quiet=options["verbosity"] == 0)
@@ -103,15 +102,14 @@ def _write_site(model: str, given: dict[str, Any], path: Path) -> None:
         raise CommandError(str(error)) from error
 
 
-def _parameters() -> dict[str, tuple[list[str], list[str]]]:
-    """Return, for each parameter name, the models that have it and their distinct help texts."""
-    found: dict[str, tuple[list[str], list[str]]] = {}
+def _parameters() -> dict[str, dict[str, list[str]]]:
+    """Return, for each parameter name, its distinct help texts with the models that they are of."""
+    found: dict[str, dict[str, list[str]]] = {}
     for model in (*GENERATORS.values(), *FITTED.values()):
         for field in model.fields():
-            models, texts = found.setdefault(field.name, ([], []))
-            models.append(model.name)
             default = "not set" if field.default is None else field.default
+            if isinstance(default, bool):
+                default = "yes" if default else "no"
             text = f"{field.metadata['help']} (default {default})".replace("%", "%%")
-            if text not in texts:
-                texts.append(text)
+            found.setdefault(field.name, {}).setdefault(text, []).append(model.name)
     return found
