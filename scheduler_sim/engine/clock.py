@@ -2,6 +2,9 @@
 
 import datetime as dt
 import re
+import zoneinfo
+
+from scheduler_sim.engine.errors import InvalidParameter
 
 _SLURM = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+(?:\.\d*)?))?")
 _MINUTES = re.compile(r"(\d+):(\d\d(?:\.\d*)?)")
@@ -53,6 +56,35 @@ def microseconds(text: str) -> tuple[float, bool] | None:
     zoned = moment.tzinfo is not None
     since = moment - (_EPOCH if zoned else _NAIVE_EPOCH)
     return (since.days * 86_400 + since.seconds) * 1e6 + since.microseconds, zoned
+
+
+class LocalClock:
+    """What the clocks of a zone show, read one after the other.
+
+    Raises:
+        InvalidParameter: a zone that there is not.
+    """
+
+    def __init__(self, zone: str) -> None:
+        try:
+            self.zone = zoneinfo.ZoneInfo(zone)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+            raise InvalidParameter(f"{zone!r} is no time zone that is known here, as Europe/Amsterdam is.") from None
+        self._shown: set[float] = set()
+
+    def __str__(self) -> str:
+        return str(self.zone)
+
+    def seconds(self, shown: float) -> float | None:
+        """Return the seconds since 1970 at which clocks show a time, given as if it were UTC; None if they skip it.
+
+        Of one that they show twice, the second time where it was asked for before.
+        """
+        local = _NAIVE_EPOCH + dt.timedelta(seconds=shown)
+        moment = local.replace(tzinfo=self.zone, fold=int(shown in self._shown)).astimezone(dt.UTC)
+        self._shown.add(shown)
+        is_shown = moment.astimezone(self.zone).replace(tzinfo=None, fold=0) == local
+        return (moment - _EPOCH).total_seconds() if is_shown else None
 
 
 def _sum(days: str | int | None, hours: str | int | None, minutes: str | None, seconds: str | None) -> float | None:

@@ -76,7 +76,7 @@ class PowerCap:
         cpu = np.maximum(asked.cpu, asked.full_nodes * asked.full_cpu + asked.last_cpu)
         gpu = np.maximum(asked.gpu, asked.full_nodes * asked.full_gpus * 1000 + asked.last_gpu)
         # Where the cap chooses among steps of frequency, at the one that draws least.
-        levels = cluster.steps_down if cluster.has_slower_steps and len(cluster.groups) == 1 else (cluster,)
+        levels = cluster.steps_down
         busy = [[max(int(busy_power(one, device).max()), 0) for device in ("cpu", "gpu")] for one in levels]
         least = np.min([cpu * cores + gpu * gpus for cores, gpus in busy], axis=0)
         drawn = least + round(cluster.idle_watts * MICRO)

@@ -47,15 +47,19 @@ class Choice(Tasks):
             held = [(piece.node, piece.cpu, piece.parts) for piece in self.held[row]]
             self.gangs.append(span(row, begun, now, held))
 
+    def power_left(self) -> float:
+        """Return what the cap allows beyond idle devices now, in millionths of a watt."""
+        if self.cap is None or isnan(allowed := float(self.cap.at(np.array([self.now]))[0])):
+            return inf
+        return floor(allowed * 1_000_000 + 0.5) - round(1_000_000 * sum(n.group.node_idle_watts for n in self.nodes))
+
     def waits_for_power(self, row: int, pieces: list[Piece]) -> bool:
         """Tell whether a start would draw more than the cap allows; else note the step of frequency that it takes."""
-        if self.cap is None or isnan(allowed := float(self.cap.at(np.array([self.now]))[0])):
+        if (left := self.power_left()) == inf:
             return False
-        drawn = round(1_000_000 * sum(node.group.node_idle_watts for node in self.nodes))
-        drawn += sum(self.drawn_by(held, self.step[other]) for other, held in self.held.items())
-        (first, *_) = self.sim.cluster.groups
-        for step in range(max(len(first.frequencies) - first.frequency + 1, 1)):
-            self.is_capped = drawn + self.drawn_by(pieces, step) > floor(allowed * 1_000_000 + 0.5)
+        drawn = sum(self.drawn_by(held, self.step[other]) for other, held in self.held.items())
+        for step in range(max(max(len(one.frequencies) - one.frequency, 0) for one in self.sim.cluster.groups) + 1):
+            self.is_capped = drawn + self.drawn_by(pieces, step) > left
             if not self.is_capped:
                 self.step[row] = step
                 break
@@ -101,8 +105,8 @@ class Choice(Tasks):
             self.events.append((now + min(cpu, gpu), row, "cpu" if cpu < gpu else "gpu"))
         self.events.append((now + max(cpu, gpu), row, "end"))
 
-    def find(self, row: int, f: float, nodes: list[Node]) -> list[Piece] | None:
-        """Return the pieces of a start, or None."""
+    def find(self, row: int, f: float, nodes: list[Node], *, now: bool = False) -> list[Piece] | None:
+        """Return the pieces of a start, or None; of one that is to happen now nodes that are awake come first."""
         if self.rule == COMPACT and self.racks and self.full_count(row):
             return self.find_compact(row, f, nodes)
         found: list[Piece] = []
@@ -132,7 +136,7 @@ class Choice(Tasks):
             fit = [n for n in nodes if n.number not in used and self.allowed(row, n, gpu) and n.fits(cpu, gpu, mem)]
             if not fit:
                 return None
-            if nodes is self.nodes and not used:
+            if (now or nodes is self.nodes) and not used:
                 fit = [n for n in fit if not n.sleeps(self.now)] or fit
             node = self.choose(row, fit, cpu, gpu)
             found.append(Piece(node.number, cpu, mem, self.devices_of(node, cpu, gpu)))

@@ -44,6 +44,7 @@ class ReferenceStopping(ReferenceNodes):
         self.first_start, self.first_ready, self.ending = [None] * n, [None] * n, [None] * n
         self.running: dict[int, Any] = {}
         self.withheld: set[int] = set()
+        self.doomed: set[int] = set()
         self.spans: list[Attempt] = []
         for row in range(n):
             self.prepare(row)
@@ -71,11 +72,14 @@ class ReferenceStopping(ReferenceNodes):
         if self.w.hybrid[row]:
             pace = self.runtime[row] / length if length else 1.0
         self.attempts[row] += 1
+        begun = self.start[row]
         self.running[row] = SimpleNamespace(
-            begun=now, progress_from=now + self.costs[row], left=length, pace=pace, work=self.runtime[row]
+            begun=begun, progress_from=begun + self.costs[row], left=length, pace=pace, work=self.runtime[row]
         )
         if self.attempts[row] == 1:
-            self.first_start[row], self.first_ready[row] = now, self.ready[row]
+            self.first_start[row], self.first_ready[row] = begun, self.ready[row]
+        if begun > now and self.rules.preemption != "none":
+            self.events.append((begun, row, "awake"))
 
     def close(self, row, now, reason):
         attempt = self.running.pop(row)
@@ -83,9 +87,17 @@ class ReferenceStopping(ReferenceNodes):
         self.held_seconds[row] += now - attempt.begun
         self.charge(row, now)
         self.tell(row, attempt.begun, now)
+        for node in (self.nodes[piece.node] for piece in self.held[row]):
+            node.tasks -= 1
+            node.idle_since = now
         give("end", self.nodes, self.held.pop(row))
         self.events = [event for event in self.events if event[1] != row]
+        self.doomed.discard(row)
         return attempt
+
+    def wakes(self, row, now):
+        """Tell whether a task has its nodes and waits until they are awake, before which nothing stops it."""
+        return row in self.running and self.running[row].begun > now
 
     def stop(self, row, now, reason):
         attempt = self.close(row, now, reason)
@@ -148,6 +160,8 @@ class ReferenceStopping(ReferenceNodes):
             times += [time for row in range(len(self.w)) for time in self.turns(row) if time > self.now]
             now = self.now = clock = min(times)
             back = self.end_attempts(now)
+            for row in sorted(row for row in self.doomed if not self.wakes(row, now)):
+                back += self.fall(row, now)
             while failures and failures[0][0] <= now:
                 _, down, number = failures.pop(0)
                 self.nodes[number].away += 1 if down else -1
@@ -157,6 +171,7 @@ class ReferenceStopping(ReferenceNodes):
             self.put_back(back, now, True)
             self.apply_outages_and_arrivals(now)
             self.take_turns(now)
+            self.is_capped = False
             if not self.queue:
                 continue
             if self.rules.preemption != "none" and self.backfill == "conservative":
@@ -192,7 +207,9 @@ class ReferenceStopping(ReferenceNodes):
 
     def take_turns(self, now):
         """Stop or withhold those that may not run now, and queue those that may again."""
-        stops = [row for row in self.running if not self.is_open(row, now)]
+        shut = [row for row in self.running if not self.is_open(row, now)]
+        self.events += [(self.running[row].begun, row, "awake") for row in shut if self.wakes(row, now)]
+        stops = [row for row in shut if not self.wakes(row, now)]
         for row in sorted(stops):
             self.stop(row, now, "suspended" if self.rules.pausing == "suspend" else "requeued")
         for row in [row for row in self.queue if not self.is_open(row, now)]:
@@ -214,7 +231,10 @@ class ReferenceStopping(ReferenceNodes):
         ending = [event for event in self.events if event[0] == now]
         for event in sorted(ending, key=lambda event: (event[1], event[2] == "end")):
             _, row, part = event
-            self.events.remove(event)
+            if event in self.events:
+                self.events.remove(event)
+            if part == "awake":
+                continue
             if part != "end":
                 give(part, self.nodes, self.held[row])
                 continue
@@ -240,13 +260,21 @@ class ReferenceStopping(ReferenceNodes):
         for row in sorted(self.held):
             if all(piece.node != number for piece in self.held[row]):
                 continue
-            self.failures[row] += 1
-            self.stop(row, now, "failed")
-            if self.rules.max_failures is not None and self.failures[row] >= self.rules.max_failures:
-                self.leave(row, now, "failed")
+            if self.wakes(row, now):
+                self.doomed.add(row)
+                self.events.append((self.running[row].begun, row, "awake"))
             else:
-                back.append(row)
+                back += self.fall(row, now)
         return back
+
+    def fall(self, row, now):
+        """Stop a task whose node has failed, and return those that are to run again."""
+        self.failures[row] += 1
+        self.stop(row, now, "failed")
+        if self.rules.max_failures is not None and self.failures[row] >= self.rules.max_failures:
+            self.leave(row, now, "failed")
+            return []
+        return [row]
 
     # The schedule where waiting tasks may stop running ones.
 
@@ -254,24 +282,25 @@ class ReferenceStopping(ReferenceNodes):
         nodes = copy.deepcopy(self.nodes)
         for row in self.held:
             give("end", nodes, copy.deepcopy(self.held[row]))
-        active = sorted([*self.held, *self.queue], key=lambda row: (self.score(row, now), self.tie[row]))
-        undecided = [row for row in active if row in self.held]
+        active = self.in_one_order(now)
+        standing, left = [row for row in active if row in self.held], self.power_left()
         chosen, begins, stops = {}, [], []
         blocked, head, shadow, later = False, None, inf, nodes
         for row in active:
             if row in self.held:
-                undecided.remove(row)
-                if not self.still_free(nodes, self.pieces(row)):
+                if row not in standing:
                     stops.append(row)
                     continue
+                standing.remove(row)
                 self.take(nodes, self.pieces(row))
+                left -= self.drawn_by(self.held[row], 0)
                 chosen[row] = (self.ends[row][2], self.pieces(row))
                 if head is not None and shadow < inf and self.ends[row][2] > shadow:
                     self.take(later, self.pieces(row))
                 continue
             if blocked:
                 continue
-            pieces = self.place(row, undecided, nodes)
+            pieces, stays, lacks_power = self.place(row, standing, nodes, left)
             if pieces is None:
                 blocked = self.backfill == "none"
                 if self.backfill == "easy" and head is None:
@@ -284,10 +313,20 @@ class ReferenceStopping(ReferenceNodes):
                 if not self.could_start(head, trial):
                     continue
                 later = trial
+            if lacks_power:
+                self.is_capped = blocked = True
+                continue
             self.take(nodes, pieces)
+            left -= self.drawn_by(pieces, 0)
             chosen[row] = (end, pieces)
             begins.append(row)
+            standing = self.back_in(standing, stays, nodes, left)
         self.carry_out(now, chosen, begins, stops)
+
+    def in_one_order(self, now):
+        """Return who runs and who waits in one order, first those whose nodes still wake: nobody stops them."""
+        active = [*self.held, *self.queue]
+        return sorted(active, key=lambda row: (not self.wakes(row, now), self.score(row, now), self.tie[row]))
 
     def carry_out(self, now, chosen, begins, stops):
         for row in stops:
@@ -300,17 +339,35 @@ class ReferenceStopping(ReferenceNodes):
         """Return what a running task holds."""
         return [Piece(held.node, held.cpu, held.memory, held.parts) for held in self.held[row]]
 
-    def place(self, row, undecided, nodes):
-        """Without stopping anybody if that can be, else stopping those behind it, the last first."""
-        for last in range(len(undecided), -1, -1):
+    def place(self, row, standing, nodes, left):
+        """Find a place without stopping anybody if that can be, else stopping those behind, the last first.
+
+        Returns it, how many of those behind it leaves alone, and whether power is too little even without them.
+        """
+        pieces = None
+        for stays in range(len(standing), -1, -1):
             trial = copy.deepcopy(nodes)
-            for other in undecided[:last]:
-                if self.still_free(trial, self.pieces(other)):
-                    self.take(trial, self.pieces(other))
-            pieces = self.find(row, self.fixed[row], trial)
-            if pieces is not None:
-                return pieces
-        return None
+            for other in standing[:stays]:
+                self.take(trial, self.pieces(other))
+            drawn = sum(self.drawn_by(self.held[other], 0) for other in standing[:stays])
+            pieces = self.find(row, self.fixed[row], trial, now=True)
+            if pieces is not None and drawn + self.drawn_by(pieces, 0) <= left:
+                return pieces, stays, False
+        return pieces, 0, pieces is not None
+
+    def back_in(self, standing, stays, nodes, left):
+        """Return who goes on of those behind: the first ones, and of those that were to stop who has room after all."""
+        trial, kept = copy.deepcopy(nodes), standing[:stays]
+        for other in kept:
+            self.take(trial, self.pieces(other))
+        left -= sum(self.drawn_by(self.held[other], 0) for other in kept)
+        for other in standing[stays:]:
+            drawn = self.drawn_by(self.held[other], 0)
+            if self.still_free(trial, self.pieces(other)) and drawn <= left:
+                self.take(trial, self.pieces(other))
+                left -= drawn
+                kept.append(other)
+        return kept
 
     @staticmethod
     def take(nodes, pieces, sign=1):
@@ -347,8 +404,9 @@ class ReferenceStopping(ReferenceNodes):
         for row in self.held:
             give("end", empty, copy.deepcopy(self.held[row]))
         spans: list[tuple[float, float, list[Piece]]] = []
-        free, planned = copy.deepcopy(empty), 0
-        chosen, begins, stops = {}, [], []
+        free, planned, left = copy.deepcopy(empty), 0, self.power_left()
+        begins: list[int] = []
+        chosen, stops = {}, []
 
         def state(time):
             nodes = copy.deepcopy(empty)
@@ -369,12 +427,14 @@ class ReferenceStopping(ReferenceNodes):
                     node.devices = [min(pair) for pair in zip(node.devices, other.devices, strict=True)]
             return self.find(row, self.fixed[row], least)
 
-        for row in sorted([*self.held, *self.queue], key=lambda row: (self.score(row, now), self.tie[row])):
+        for row in self.in_one_order(now):
             if row in self.held:
-                if not self.still_free(free, self.pieces(row)):
+                drawn = self.drawn_by(self.held[row], 0)
+                if not self.still_free(free, self.pieces(row)) or (begins and drawn > left):
                     stops.append(row)
                     continue
                 self.take(free, self.pieces(row))
+                left -= drawn
                 end = max(self.ends[row][2], now)
                 points = sorted({now, *(span[0] for span in spans if span[0] > now)})
                 until = [time for time in points if time < end and not self.still_free(state(time), self.pieces(row))]
@@ -393,10 +453,14 @@ class ReferenceStopping(ReferenceNodes):
                 spans.append(
                     (begin, begin + max(self.lengths(row, self.estimate[row], self.fixed[row], pieces)), pieces)
                 )
-                if begin == now and self.still_free(free, pieces):
-                    self.take(free, pieces)
-                    chosen[row] = (None, pieces)
-                    begins.append(row)
-                    continue
+                if begin == now and not self.is_capped and self.still_free(free, pieces):
+                    drawn = self.drawn_by(pieces, 0)
+                    if drawn <= left:
+                        self.take(free, pieces)
+                        left -= drawn
+                        chosen[row] = (None, pieces)
+                        begins.append(row)
+                        continue
+                    self.is_capped = True
             planned += 1
         self.carry_out(now, chosen, begins, stops)

@@ -75,8 +75,9 @@ class Node:
 
 
 def at_step(group: NodeGroup, step: int) -> NodeGroup:
-    """Return a group so many steps of frequency below the one that holds."""
-    return replace(group, frequency=group.frequency + step) if step else group
+    """Return a group so many steps of frequency below the one that holds, or at its slowest."""
+    lowest = max(len(group.frequencies), 1)
+    return replace(group, frequency=min(group.frequency + step, lowest)) if step else group
 
 
 class Tasks:

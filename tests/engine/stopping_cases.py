@@ -13,6 +13,7 @@ from scheduler_sim.engine.policies.openings import Openings
 from scheduler_sim.engine.policies.preemption import RUN_ON
 from tests.engine.core_cases import COSTS, LIMITS, listed_failures, played, spans
 from tests.engine.gang_cases import spans_of
+from tests.engine.power_cases import asleep, capped
 from tests.engine.reference_attempts import ReferenceRules
 from tests.engine.reference_stopping import ReferenceStopping
 from tests.engine.test_nodes_reference import random_cluster, random_workload, with_racks
@@ -89,9 +90,10 @@ def kernel(simulation, rules, *, quiet=False):
     return StoppingKernel(simulation.problem(), played_by)
 
 
-def simulation_of(policy, workload, cluster, options, seed):
+def simulation_of(policy, workload, cluster, options, seed, signals=None):
     """Return what scores and choices are taken from: the policy without what it may stop."""
-    return Simulation(workload, cluster, replace(policy, preemption=RUN_ON), seed=seed, options=options)
+    policy = replace(policy, preemption=RUN_ON)
+    return Simulation(workload, cluster, policy, seed=seed, options=options, signals=signals)
 
 
 def random_openings(arrival, generator):
@@ -106,16 +108,27 @@ def random_openings(arrival, generator):
     return Openings(offsets, np.ascontiguousarray(begins), np.ascontiguousarray(ends))
 
 
-def compare(policy, seed, *, pauses=False):
+def compare(policy, seed, *, pauses=False, power=""):
     """Play a case by the kernel and by the reference; return how many attempts were written, None for no tasks.
 
     Args:
         pauses: tasks run only in random spans.
+        power: `sleep` where nodes sleep, `cap` where starts keep a power cap, both in one text for both.
     """
     workload, cluster, options, rules = draw(seed, policy)
     if not len(workload):
         return None
-    simulation = simulation_of(policy, workload, cluster, options, seed)
+    signals, generator = None, np.random.default_rng([seed, 11])
+    if power:
+        sleeping = asleep(cluster, generator, seed)
+        cluster = (
+            sleeping
+            if "sleep" in power
+            else replace(sleeping, groups=tuple(replace(group, sleep=None) for group in sleeping.groups))
+        )
+    if "cap" in power:
+        options, signals = capped(workload, cluster, options, generator, ("hold", "repeat", "refuse")[seed % 3])
+    simulation = simulation_of(policy, workload, cluster, options, seed, signals)
     if pauses:
         generator = np.random.default_rng([seed, 6])
         rules["pausing"] = str(generator.choice(["suspend", "checkpoint"]))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
+from scheduler_sim.engine.clusters.failures import FailureModel
 from scheduler_sim.engine.clusters.frequency import Frequency
 from scheduler_sim.engine.errors import InvalidCluster, InvalidPolicy
 from scheduler_sim.engine.measuring.metrics import summarise, whole_run
@@ -99,20 +100,33 @@ STEPS = tuple(
     Frequency(cpu_speed=speed, gpu_speed=speed, cpu_busy_watts=watts, gpu_busy_watts=10 * watts)
     for speed, watts in ((2.0, 9.0), (1.0, 4.0), (0.5, 2.0))
 )
+OTHER = tuple(
+    Frequency(cpu_speed=speed, gpu_speed=speed, cpu_busy_watts=watts, gpu_busy_watts=5 * watts)
+    for speed, watts in ((4.0, 20.0), (1.0, 3.0))
+)
 CHOOSING = ("fcfs", "sjf+list@best_fit", "wfp3+easy", "sjf+conservative@best_fit")
 
 
 def capped(seed: int, policy: str) -> Simulation:
-    """Return tasks of whole seconds on cores or GPUs of one group, under a cap that all of them can start under."""
+    """Return tasks of whole seconds on cores or GPUs, under a cap that all of them can start under.
+
+    One seed in three has two groups, of other steps and of none, and tasks that fit on one node.
+    """
     generator = np.random.default_rng(seed)
     count, gpus = int(generator.integers(1, 4)), int(generator.integers(0, 3))
     group = NodeGroup(
         "n", count, 4, gpus=gpus, cpu_idle_watts=1.0, gpu_idle_watts=5.0, frequencies=STEPS, frequency=1 + seed % 2
     )
+    groups: tuple[NodeGroup, ...] = (group,)
+    most = count
+    if seed % 3 == 2:
+        other = replace(group, name="m", count=1, frequencies=OTHER, frequency=1)
+        plain = NodeGroup("p", 1, 4, cpu_idle_watts=1.0, cpu_busy_watts=3.0, cpu_speed=0.25)
+        groups, most = (group, other, plain), 1
     n = int(generator.integers(2, 25))
     on_gpu = (generator.random(n) < 0.4) & (gpus > 0)
-    cores = np.where(on_gpu, 0, generator.integers(1, 4 * count + 1, n))
-    devices = np.where(on_gpu, generator.integers(1, max(gpus, 1) * count + 1, n), 0)
+    cores = np.where(on_gpu, 0, generator.integers(1, 4 * most + 1, n))
+    devices = np.where(on_gpu, generator.integers(1, max(gpus, 1) * most + 1, n), 0)
     runtime = generator.integers(0, 12, n) * 2.0
     workload = Workload.from_columns(
         arrival_time=np.sort(generator.integers(0, 40, n)),
@@ -121,12 +135,17 @@ def capped(seed: int, policy: str) -> Simulation:
         cpus=cores,
         gpus=devices,
     )
-    idle = count * (4 + 5.0 * gpus)
-    values = idle + 1.0 + float((cores + 15 * devices).max()) + generator.integers(-3, 40, 5) * (np.arange(5) < 4)
+    cluster = Cluster("c", groups)
+    values = (
+        cluster.idle_watts
+        + 1.0
+        + float((3 * cores + 15 * devices).max())
+        + generator.integers(-3, 40, 5) * (np.arange(5) < 4)
+    )
     series = StepSeries(np.arange(5, dtype=np.float64) * 20.0 - 5, np.maximum(values, 0.0), 95.0, "hold")
     return Simulation(
         workload,
-        Cluster("c", (group,)),
+        cluster,
         parse_policy(policy),
         options=Options(hold_cap=True, kill_at_estimate=seed % 3 == 0),
         signals=Signals(
@@ -147,10 +166,12 @@ def test_a_cap_starts_each_task_at_the_fastest_step_below_it_as_the_slow_simulat
         assert outcome.finish_time.tolist() == expected.finish, seed
         assert outcome.node.tolist() == expected.node, seed
         rows = np.arange(len(workload))
-        taken = steps_taken(workload, simulation.cluster, simulation.options, outcome, rows)
+        group = simulation.cluster.group_of_nodes()[outcome.node]
+        taken = steps_taken(workload, simulation.cluster, simulation.options, outcome, rows, group)
         assert taken is not None
         lasts = outcome.finish_time > outcome.start_time
-        assert taken[lasts].tolist() == np.array(expected.step)[lasts].tolist(), seed
+        slowest = np.array([one.slower_steps for one in simulation.cluster.groups])[group]
+        assert taken[lasts].tolist() == np.minimum(expected.step, slowest)[lasts].tolist(), seed
         slowed += int((taken > 0).sum())
         assert_integrals(simulation, np.array(expected.step))
     assert slowed > CASES
@@ -159,11 +180,12 @@ def test_a_cap_starts_each_task_at_the_fastest_step_below_it_as_the_slow_simulat
 def assert_integrals(simulation: Simulation, step: IntArray) -> None:
     """Compare figures with sums over quarters of a second, in which all that begins or ends does so at their edges."""
     outcome, workload = simulation.outcome(), simulation.workload
-    (group,) = simulation.cluster.groups
-    step = step + group.frequency - 1
-    watts = workload.cpus * np.array([one.cpu_busy_watts for one in STEPS])[step]
-    watts = watts + workload.gpus * np.array([one.gpu_busy_watts for one in STEPS])[step]
-    spared = workload.cpus * group.cpu_idle_watts + workload.gpus * group.gpu_idle_watts
+    groups = [simulation.cluster.groups[one] for one in simulation.cluster.group_of_nodes()[outcome.node]]
+    taken = [group.at_step_below(int(down)) for group, down in zip(groups, step, strict=True)]
+    watts = workload.cpus * np.array([one.cpu_busy_watts for one in taken])
+    watts = watts + workload.gpus * np.array([one.gpu_busy_watts for one in taken])
+    spared = workload.cpus * np.array([one.cpu_idle_watts for one in groups])
+    spared = spared + workload.gpus * np.array([one.gpu_idle_watts for one in groups])
     first, last = whole_run(workload, [outcome])
     quarters = np.arange(first, last, 0.25) + 0.125
     runs = (outcome.start_time[:, None] <= quarters) & (quarters < outcome.finish_time[:, None])
@@ -203,9 +225,19 @@ def test_a_task_takes_the_step_that_the_cap_leaves_room_for_and_keeps_it() -> No
     ("cluster", "columns", "why"),
     [
         (
-            Cluster("c", (NodeGroup("a", 1, 4, frequencies=STEPS), NodeGroup("b", 1, 4))),
+            Cluster("c", (NodeGroup("a", 2, 4, frequencies=STEPS), NodeGroup("b", 1, 4))),
+            {"cpus": [5]},
+            "on several nodes may lie on several of its node groups",
+        ),
+        (
+            Cluster("c", (NodeGroup("a", 1, 4, frequencies=STEPS, failures=FailureModel(100.0)),)),
             {},
-            "its node groups are several",
+            "tasks may stop and go on",
+        ),
+        (
+            Cluster("c", (NodeGroup("a", 1, 4, frequencies=STEPS), NodeGroup("b", 1, 4, frequencies=STEPS[:1] * 2))),
+            {},
+            "equally fast at some of them, by cpu_speed",
         ),
         (
             Cluster("c", (NodeGroup("a", 1, 4, gpus=1, frequencies=STEPS[:2]),)),
@@ -222,7 +254,7 @@ def test_a_task_takes_the_step_that_the_cap_leaves_room_for_and_keeps_it() -> No
     ],
 )
 def test_where_lengths_do_not_tell_the_step_no_cap_chooses_it(cluster: Cluster, columns: Any, why: str) -> None:
-    workload = Workload.from_columns(arrival_time=[0.0], runtime=[1.0], cpus=[1], **columns)
+    workload = Workload.from_columns(**{"arrival_time": [0.0], "runtime": [1.0], "cpus": [1], **columns})
     cap = Signals({"power_cap": StepSeries(np.zeros(1), np.full(1, 1e6), 9.0, "hold")})
     with pytest.raises(InvalidPolicy, match=f"does not choose among the frequencies of c: .*{why}"):
         Simulation(workload, cluster, parse_policy("fcfs"), options=Options(hold_cap=True), signals=cap)

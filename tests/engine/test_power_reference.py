@@ -16,6 +16,8 @@ from scheduler_sim.engine.measuring.usage import Usage
 from scheduler_sim.engine.power_cap import NO_CAP, PowerCap
 from scheduler_sim.engine.series import Signals, StepSeries
 from tests.engine.gang_cases import spans_of
+from tests.engine.power_cases import asleep
+from tests.engine.power_cases import capped as power_cap
 from tests.engine.reference_nodes import ReferenceNodes
 from tests.engine.test_nodes_reference import random_case
 
@@ -31,32 +33,11 @@ def case(seed, *, capped, beyond="hold"):
     """Return tasks, a cluster of which most groups sleep, options, and a cap that all tasks can start under."""
     workload, cluster, options = random_case(seed)
     generator = np.random.default_rng([seed, 11])
-    resume = float(generator.integers(0, 4))
-    groups = [
-        replace(
-            group,
-            sleep=Sleep(float(generator.integers(0, 4)), resume, 1.0, (None, 20.0)[seed % 2])
-            if generator.random() < 0.8
-            else None,
-            cpu_idle_watts=1.0,
-            cpu_busy_watts=7.0,
-            gpu_idle_watts=5.0,
-            gpu_busy_watts=30.0,
-            outages=(),
-        )
-        for group in cluster.groups
-    ]
-    cluster = replace(cluster, groups=tuple(groups))
+    cluster = asleep(cluster, generator, seed)
+    cluster = replace(cluster, groups=tuple(replace(group, outages=()) for group in cluster.groups))
     if not capped:
         return workload, cluster, options, None
-    most = (
-        cluster.idle_watts + 1.0 + float(np.max(np.ceil(workload.cpus) * 6 + np.ceil(workload.gpus) * 25, initial=0.0))
-    )
-    values = most + generator.integers(-40, 20, 5) * (np.arange(5) < 4)
-    series = StepSeries(
-        np.arange(5, dtype=np.float64) * 6.0 - 3, np.maximum(values, 0.0).astype(np.float64), 27.0, beyond
-    )
-    return workload, cluster, replace(options, hold_cap=True), Signals({"power_cap": series})
+    return workload, cluster, *power_cap(workload, cluster, options, generator, beyond)
 
 
 def assert_same(policy, seed, *, capped, beyond="hold"):
@@ -150,8 +131,8 @@ def test_energy_asleep_waking_idle_and_of_tasks_is_that_of_a_fine_integration(po
             ]
             spells.append((node.idle_since + node.group.sleep.suspend_time, np.inf, np.inf))
             waking = idle if node.group.sleep.waking_watts is None else node.group.sleep.waking_watts
-            for asleep, wakes, awake in spells:
-                saved += (idle - 1.0) * ((times >= asleep) & (times < wakes))
+            for since, wakes, awake in spells:
+                saved += (idle - 1.0) * ((times >= since) & (times < wakes))
                 saved += (idle - waking) * ((times >= wakes) & (times < awake))
         edges = np.array([begin, (begin + end) / 2, end])
         found = summarise(simulation, edges=edges)
@@ -188,7 +169,7 @@ def test_a_cap_beyond_all_whole_numbers_caps_nothing(beyond):
 
 def test_what_is_not_played_with_sleep_or_a_cap_is_refused_in_one_sentence():
     columns = {"arrival_time": [0, 1], "runtime": [5, 5], "cpus": [1, 2]}
-    for policy in ("srtf", "fcfs~requeue", "equal_share", "heft(plan=insertion)", "peft(plan=insertion)"):
+    for policy in ("srtf", "las", "equal_share", "heft(plan=insertion)", "peft(plan=insertion)"):
         with pytest.raises(InvalidPolicy, match="Nodes of small sleep"):
             played(small_nodes(), policy, **columns)
     high = Signals({"power_cap": StepSeries(np.array([0.0]), np.array([900.0]), 9.0, "hold")})

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from scheduler_sim.engine.errors import InvalidTrace
+from scheduler_sim.engine.errors import InvalidParameter, InvalidTrace
 from scheduler_sim.engine.series import KINDS
 from scheduler_sim.engine.series.reading import ReadSeries, read_series
 from scheduler_sim.engine.series.units import other_unit
@@ -106,3 +106,43 @@ def test_values_in_another_unit_than_the_kinds_own_are_refused_until_their_unit_
     file.write_text("time,power_cap_kw\n0,4\n3600,3\n", encoding="utf-8")
     assert read_series(file, kind="power_cap", unit="kW").steps.values.tolist() == [4000.0, 3000.0]
     assert read_series(file, kind="power_cap", unit="kW").audit["notes"] == []
+
+
+@pytest.mark.parametrize("packed", ["csv", "parquet"])
+def test_hours_of_a_zone_that_changes_its_clocks_are_told_apart(tmp_path: Path, packed: str) -> None:
+    autumn = ["2024-10-27 01:00", "2024-10-27 02:00", "2024-10-27 02:00", "2024-10-27 03:00"]
+    first = datetime(2024, 10, 26, 23, tzinfo=UTC).timestamp()
+
+    def written(stamps: list[str]) -> Path:
+        prices = [20.0, -5.0, -6.0, 7.0]
+        if packed == "csv":
+            rows = [f"{stamp};{price}" for stamp, price in zip(stamps, prices, strict=True)]
+            (tmp_path / "prices.csv").write_text("\n".join(["datetime;price", *rows]), encoding="utf-8")
+        else:
+            times = pa.array([datetime.fromisoformat(stamp) for stamp in stamps], pa.timestamp("ms"))
+            parquet.write_table(pa.table({"datetime": times, "price": prices}), tmp_path / "prices.parquet")
+        return tmp_path / f"prices.{packed}"
+
+    read = read_series(written(autumn), kind="price", time_zone="Europe/Amsterdam")
+    assert read.steps.times.tolist() == [first + 3600.0 * hour for hour in range(4)]
+    assert read.steps.values.tolist() == [20.0, -5.0, -6.0, 7.0]
+    assert read.audit["notes"] == ["Times name no zone: they are read as Europe/Amsterdam."]
+    with pytest.raises(InvalidTrace, match=r"a second value for one time. Times name no zone, .* by --time-zone"):
+        read_series(written(autumn), kind="price")
+    spring = ["2024-03-31 00:00", "2024-03-31 01:00", "2024-03-31 02:00", "2024-03-31 03:00"]
+    with pytest.raises(InvalidTrace, match=r"2024-03-31.02:00.* is skipped by Europe/Amsterdam"):
+        read_series(written(spring), kind="price", time_zone="Europe/Amsterdam")
+    with pytest.raises(InvalidParameter, match="'Europe/Nowhere' is no time zone"):
+        read_series(written(autumn), kind="price", time_zone="Europe/Nowhere")
+
+
+def test_a_file_without_rows_is_refused_and_times_in_utc_come_before_others(tmp_path: Path) -> None:
+    file = tmp_path / "ember.csv"
+    file.write_text("Datetime (UTC),Datetime (Local),Price\n", encoding="utf-8")
+    with pytest.raises(InvalidTrace, match=r"ember.csv holds no rows"):
+        read_series(file, kind="price")
+    with file.open("a", encoding="utf-8") as rows:
+        rows.write("2024-01-01 00:00:00,2024-01-01 01:00:00,-3.5\n2024-01-01 01:00:00,2024-01-01 02:00:00,4\n")
+    read = read_series(file, kind="price")
+    assert read.audit["time_column"] == "Datetime (UTC)"
+    assert read.steps.times[0] == datetime(2024, 1, 1, tzinfo=UTC).timestamp()

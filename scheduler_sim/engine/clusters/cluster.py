@@ -120,6 +120,15 @@ class NodeGroup:
         """What one node draws when nothing runs on it."""
         return self.cores * self.cpu_idle_watts + self.gpus * self.gpu_idle_watts
 
+    @property
+    def slower_steps(self) -> int:
+        """How many steps of frequency are slower than the one that holds."""
+        return len(self.frequencies) - self.frequency if self.frequencies else 0
+
+    def at_step_below(self, down: int) -> "NodeGroup":
+        """Return the group so many steps of frequency below the one that holds, or at its slowest."""
+        return replace(self, frequency=self.frequency + min(down, self.slower_steps))
+
     def _take_step(self) -> None:
         try:
             check_steps(self.frequencies, self.frequency)
@@ -199,14 +208,16 @@ class Cluster:
     @property
     def has_slower_steps(self) -> bool:
         """True when some group states frequencies that are slower than the one that holds."""
-        return any(group.frequency < len(group.frequencies) for group in self.groups)
+        return any(group.slower_steps for group in self.groups)
 
     @property
     def steps_down(self) -> "tuple[Cluster, ...]":
-        """This cluster, and as it is at each slower step of frequency of its only group."""
-        (group,) = self.groups
-        steps = range(group.frequency, max(len(group.frequencies), 1) + 1)
-        return tuple(replace(self, groups=(replace(group, frequency=step),)) for step in steps)
+        """This cluster, and as it is one step of frequency after the other below those that hold.
+
+        All groups go down together, each no further than to its slowest step.
+        """
+        downs = range(max(group.slower_steps for group in self.groups) + 1)
+        return tuple(replace(self, groups=tuple(group.at_step_below(down) for group in self.groups)) for down in downs)
 
     @property
     def resume_time(self) -> float:

@@ -170,7 +170,7 @@ def _refuse_power(problem: Problem) -> None:
     """Refuse what is not played where nodes sleep, or starts keep a power cap.
 
     Raises:
-        InvalidPolicy: the rules of a site, tasks that may stop and go on, or a policy that decides or plans by itself.
+        InvalidPolicy: the rules of a site, or a policy that decides, plans or stops tasks by itself.
     """
     cluster, policy, kind = problem.cluster, problem.policy, problem.scores.kind
     if not cluster.sleeps and problem.cap is None:
@@ -178,12 +178,11 @@ def _refuse_power(problem: Problem) -> None:
     what = f"Nodes of {cluster.name} sleep" if cluster.sleeps else "Starts keep a power cap"
     if problem.site is not None:
         raise InvalidPolicy(f"{what}, which is not played by the rules of a site.")
-    if problem.stops or problem.options.interrupts or cluster.fails:
-        raise InvalidPolicy(f"{what}, which is not played where tasks may stop and go on: {policy.name}.")
-    if kind in (DECIDED, BY_PLAN, SHARES, ELASTIC):
+    if policy.order.preempts or kind in (DECIDED, BY_PLAN, SHARES, ELASTIC):
         raise InvalidPolicy(f"{what}, which is not played by {policy.name}.")
     if problem.cap is not None and cluster.has_slower_steps:
-        refuse_steps(problem.workload, cluster)
+        stops = problem.stops or problem.options.interrupts or cluster.fails
+        refuse_steps(problem.workload, cluster, stops=stops)
 
 
 def _closed(problem: Problem) -> BaseKernel:

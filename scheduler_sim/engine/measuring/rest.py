@@ -22,7 +22,7 @@ class Rest:
     Attributes:
         asleep_node, asleep_start, asleep_end: a node's number and seconds; infinity for who sleeps to the end.
         awake_node, waking_start, waking_end: the same of waking.
-        woken_start: starts that waited until a node was awake, seconds, one a task.
+        woken_start: starts that waited until a node was awake, seconds, one an attempt.
         asleep_less: watts that a node draws less asleep than idle, shape (k,).
         waking_more: watts that it draws more while it wakes than idle, shape (w,).
         states_watts: whether the cluster says what its devices draw.
@@ -66,7 +66,7 @@ class Rest:
         # In this form a rounding of the start never hides that it waited.
         woken = np.flatnonzero(falls + cluster.resume_time <= start)
         waking_start = np.maximum(start[woken] - cluster.resume_time, falls[woken])
-        waited = np.unique(row[np.isin(_keys(node, start), _keys(node[woken], start[woken]))])
+        waited = np.unique(_keys(row, start)[np.isin(_keys(node, start), _keys(node[woken], start[woken]))])
         sleeps = last + after_idle < np.inf
         asleep_node = np.concatenate((node[woken], nodes[sleeps]))
         less, more = _watts(cluster)
@@ -77,7 +77,7 @@ class Rest:
             awake_node=node[woken],
             waking_start=waking_start,
             waking_end=start[woken],
-            woken_start=simulation.outcome().start_time[waited],
+            woken_start=waited.imag,
             asleep_less=less[group[asleep_node]],
             waking_more=more[group[node[woken]]],
             states_watts=cluster.states_watts,
@@ -109,7 +109,7 @@ class Rest:
 
 
 def _keys(node: IntArray, time: FloatArray) -> Any:
-    """Return nodes and times as one value each, which is alike only where both are."""
+    """Return nodes or rows, and times, as one value each, which is alike only where both are."""
     return node + 1j * time
 
 

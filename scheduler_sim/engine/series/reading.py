@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import compute, parquet
 
-from scheduler_sim.engine.clock import microseconds
+from scheduler_sim.engine.clock import LocalClock, microseconds
 from scheduler_sim.engine.errors import InvalidParameter, InvalidTrace, listed
 from scheduler_sim.engine.series.signals import SIGNALS, Kind, Signals, kind_named
 from scheduler_sim.engine.series.steps import StepSeries
@@ -32,8 +32,9 @@ _VALUES = {
     "temperature": ("temperature", "temp"),
     "power_cap": ("power_cap", "power cap", "cap", "watts"),
 }
-_PREFERRED = ("life cycle", "(lca)")
-"""What of several columns of carbon tells the one that providers show themselves: over the whole life of the plants."""
+_PREFERRED = ("life cycle", "(lca)", "(utc)")
+"""What of several columns tells the one to take: of carbon that over the whole life of the plants, which providers show
+themselves, and of times those of no zone that changes its clocks."""
 _GAP = 1.5
 """A step is a gap where it is so many times as long as most are."""
 
@@ -65,6 +66,7 @@ def read_series(
     time_column: str = "",
     value_column: str = "",
     signal: str = "",
+    time_zone: str = "",
     name: str | None = None,
 ) -> ReadSeries:
     """Read a series.
@@ -73,30 +75,34 @@ def read_series(
         unit: of the file's values, one of the kind's; its own by default, where the column's name tells no other.
         time_column, value_column: by their names; found by how they begin where not given.
         signal: of a carbon intensity, one of `SIGNALS`.
+        time_zone: of dates that name none, as `Europe/Amsterdam`; UTC by default. Of an hour that stands twice, where
+            clocks go back, the rows that come later in the file are the second one's.
 
     Raises:
         InvalidTrace: a file that cannot be read, columns that are not there or not told apart, one whose name tells
             another unit where none is given, or rows without meaning.
-        InvalidParameter: an unknown kind, unit or signal, or values that the kind cannot have.
+        InvalidParameter: an unknown kind, unit, signal or time zone, or values that the kind cannot have.
     """
     of = kind_named(kind)
     if unit and unit not in of.units:
         raise InvalidParameter(f"A series of {kind} is in one of {', '.join(of.units)}, not in {unit!r}.")
     if signal and (kind != "carbon" or signal not in SIGNALS):
         raise InvalidParameter(f"The signal of a carbon intensity is one of {', '.join(SIGNALS)}, not {signal!r}.")
+    clock = None if not time_zone else LocalClock(time_zone)
     with open_source(file, name=name, max_rows=MOST_ROWS) as source:
         columns = _Columns(source.name, of, time_column, value_column)
         read = _read_parquet if source.is_parquet else _read_csv
         times, values, where = read(source, columns)
         found = source.name
-    return _assembled(found, of, unit, signal, columns, (times, values, where))
+    return _assembled(found, of, unit, signal, columns, clock, (times, values, where))
 
 
 class _Columns:
-    """Which columns of a file are the times and the values."""
+    """Which columns of a file are the times and the values, and whether dates that are no texts name their zone."""
 
     def __init__(self, file: str, kind: Kind, time: str, value: str) -> None:
         self.file, self.kind, self.time, self.value = file, kind, time, value
+        self.is_zoned = True
 
     def find(self, names: list[str]) -> tuple[int, int]:
         """Return the places of both, and keep their names.
@@ -139,9 +145,12 @@ def _read_csv(source: Source, columns: _Columns) -> _Read:
     times: list[Any] = []
     values: list[Any] = []
     where: list[int] = []
-    reader = csv.reader(source.lines())
+    lines = source.lines()
+    reader = csv.reader(lines)
     try:
         header = next((row for row in reader if row), [])
+        if len(header) == 1 and ";" in header[0]:
+            header, reader = header[0].split(";"), csv.reader(lines, delimiter=";")
         time, value = columns.find(header)
         for row in reader:
             if not row:
@@ -168,6 +177,7 @@ def _read_parquet(source: Source, columns: _Columns) -> _Read:
         table = file.read(columns=chosen, use_threads=False)
         stamps = table.column(chosen[0])
         is_dated = pa.types.is_timestamp(stamps.type) or pa.types.is_date(stamps.type)
+        columns.is_zoned = not pa.types.is_timestamp(stamps.type) or stamps.type.tz is not None
         times = list(_dates(stamps)) if is_dated else stamps.to_pylist()
         return times, table.column(chosen[1]).to_pylist(), list(range(1, table.num_rows + 1))
     except (pa.ArrowException, OSError) as error:
@@ -189,10 +199,13 @@ def _number(value: Any) -> float:
         return float("inf")
 
 
-def _instant(value: Any) -> tuple[float, bool, bool]:
-    """Return seconds, whether they are a date, and whether the text names its zone; NaN seconds for what is no time."""
+def _instant(value: Any, *, is_zoned: bool) -> tuple[float, bool, bool]:
+    """Return seconds, whether they are a date, and whether it names its zone, which a date that is no text does or not.
+
+    NaN seconds for what is no time.
+    """
     if isinstance(value, np.datetime64):
-        return (float("nan") if np.isnat(value) else int(value.astype(np.int64)) / 1e6), True, True
+        return (float("nan") if np.isnat(value) else int(value.astype(np.int64)) / 1e6), True, is_zoned
     seconds = _number(value)
     if np.isfinite(seconds):
         dated = abs(seconds) >= _DATED_FROM
@@ -201,8 +214,12 @@ def _instant(value: Any) -> tuple[float, bool, bool]:
     return (float("nan"), False, True) if found is None else (found[0] / 1e6, True, found[1])
 
 
-def _assembled(name: str, kind: Kind, unit: str, signal: str, columns: _Columns, read: _Read) -> ReadSeries:
-    instants = [_instant(value) for value in read[0]]
+def _assembled(
+    name: str, kind: Kind, unit: str, signal: str, columns: _Columns, clock: LocalClock | None, read: _Read
+) -> ReadSeries:
+    if not read[0]:
+        raise InvalidTrace(f"{name} holds no rows.")
+    instants = [_instant(value, is_zoned=columns.is_zoned) for value in read[0]]
     times = np.array([instant[0] for instant in instants], np.float64)
     values = np.array([_number(value) for value in read[1]], np.float64)
     where = np.array(read[2], np.int64)
@@ -214,6 +231,16 @@ def _assembled(name: str, kind: Kind, unit: str, signal: str, columns: _Columns,
     dated = {instant[1] for instant in instants}
     if len(dated) > 1:
         raise InvalidTrace(f"{name} holds dates and times that are none.")
+    is_local = np.array([instant[1] and not instant[2] for instant in instants])
+    hint = ""
+    if is_local.any() and clock is None:
+        hint = " Times name no zone, and where clocks go back an hour stands twice: say whose they are by --time-zone."
+    elif clock is not None:
+        for place in np.flatnonzero(is_local).tolist():
+            found = clock.seconds(float(times[place]))
+            if found is None:
+                raise InvalidTrace(f"{name}, line {where[place]}: {str(read[0][place])[:60]!r} is skipped by {clock}.")
+            times[place] = found
     missing = np.isnan(values)
     notes = []
     told = other_unit(kind, unit or kind.unit, columns.value)
@@ -227,8 +254,8 @@ def _assembled(name: str, kind: Kind, unit: str, signal: str, columns: _Columns,
         notes.append(f"The column {columns.value!r} tells {told}; its values are read as {unit}, as asked.")
     if missing.any():
         notes.append(f"{missing.sum():,} rows have no value: the one before holds on.")
-    if not all(instant[2] for instant in instants):
-        notes.append("Times name no zone: they are read as UTC.")
+    if is_local.any():
+        notes.append(f"Times name no zone: they are read as {clock or 'UTC'}.")
     times, values, where = times[~missing], kind.taken(values[~missing], unit), where[~missing]
     order = np.argsort(times, kind="stable")
     if (np.diff(order) < 0).any():
@@ -237,7 +264,7 @@ def _assembled(name: str, kind: Kind, unit: str, signal: str, columns: _Columns,
     same = np.append(False, np.diff(times) == 0)
     if (same[1:] & (np.diff(values) != 0)).any():
         place = int(np.flatnonzero(same[1:] & (np.diff(values) != 0))[0]) + 1
-        raise InvalidTrace(f"{name}, line {where[place]}: a second value for one time.")
+        raise InvalidTrace(f"{name}, line {where[place]}: a second value for one time.{hint}")
     if same.any():
         notes.append(f"{same.sum():,} rows stand twice.")
     times, values = times[~same], values[~same]

@@ -15,17 +15,20 @@ from scheduler_sim.engine import EngineError
 from scheduler_sim.engine.series import KINDS, SIGNALS
 from scheduler_sim.engine.series.reading import ReadSeries, read_series
 
+CHOICES = ("unit", "time_column", "value_column", "signal", "time_zone")
+"""Options that say how a file is read."""
+
 EPILOG = """
 kinds, and the units their values may be in:
 {kinds}
 
 Each value holds from its time to the next one's. csv (packed or not) and parquet files with a column of times and one
-of values are read; columns are found by how their names begin. Times are dates (UTC where they name no zone), seconds
-or milliseconds since 1970, or seconds on the workload's clock.
+of values are read; columns are found by how their names begin. Times are dates (UTC where they name no zone and none is
+given), seconds or milliseconds since 1970, or seconds on the workload's clock.
 
 Examples:
   manage.py importseries NL_2022_hourly.csv --kind carbon --signal average --name nl-2022
-  manage.py importseries prices.csv --kind price --unit USD/MWh
+  manage.py importseries prices.csv --kind price --unit USD/MWh --time-zone Europe/Amsterdam
   manage.py importseries carbon.parquet --kind carbon --dry-run
 """
 
@@ -45,13 +48,16 @@ class Command(ExplainedCommand):
         parser.add_argument("--unit", default="", help="of the file's values (default: the first of the kind's)")
         parser.add_argument("--time-column", default="", metavar="NAME", help="the column of times")
         parser.add_argument("--value-column", default="", metavar="NAME", help="the column of values")
+        parser.add_argument(
+            "--time-zone", default="", metavar="ZONE", help="of dates that name none, as Europe/Amsterdam"
+        )
         parser.add_argument("--signal", default="", choices=["", *SIGNALS], help="what a carbon intensity tells of")
         parser.add_argument("--dry-run", action="store_true", help="store nothing")
         parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
     def handle(self, *args: Any, **options: Any) -> None:
         file: Path = options["file"]
-        chosen = {name: options[name] for name in ("kind", "unit", "time_column", "value_column", "signal")}
+        chosen = {name: options[name] for name in (*CHOICES, "kind")}
         name = options["name"] or file.name.removesuffix(".gz").rpartition(".")[0] or file.name
         stored, created = None, False
         try:

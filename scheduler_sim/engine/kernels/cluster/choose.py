@@ -180,9 +180,16 @@ def find_compact(s: Sim, view: View, live: bool, t: Any, fraction: float) -> int
 
 @inner_kernel
 def find(s: Sim, view: View, live: bool, row: int, fraction: float, fgd: bool | None) -> int:
+    """Find where a task could start, as `find_place` does; nodes that are awake come first where `view` is `live`."""
+    return find_place(s, view, live, live, row, fraction, fgd)
+
+
+@inner_kernel
+def find_place(s: Sim, view: View, live: bool, now: bool, row: int, fraction: float, fgd: bool | None) -> int:
     """Find where a task could start; the pieces go to `piece_*`. Returns how many, 0 when it does not fit.
 
-    `fgd` is True for that placement and None for the others, which then compile nothing of it.
+    `fgd` is True for that placement and None for the others, which then compile nothing of it. With `now`, as for who
+    is to start at once, nodes that are awake come first for a task on one node.
 
     A gang takes the lowest-numbered whole nodes, or those that `compact` chooses, and its last piece goes where the
     placement puts it beside them.
@@ -213,8 +220,7 @@ def find(s: Sim, view: View, live: bool, row: int, fraction: float, fgd: bool | 
     nodes = t.gpu_nodes if need[1] > 0 or need[2] > 0 else t.any_nodes
     kind = t.fgd_kind if t.full_nodes == 0 else -1
     node = -1
-    if live and s.settings[SLEEPS] and t.full_nodes == 0:
-        # Nodes that are awake come first.
+    if now and s.settings[SLEEPS] and t.full_nodes == 0:
         awake = fresh_stamp(s)
         mark_sleeping(s, awake)
         node = find_node(s, view, live, kind, nodes, t.draw, awake, need, fgd)

@@ -40,9 +40,9 @@ def wake(s: Sim, count: int, now: float) -> float:
 def power_of(s: Sim, node: int, cpu: int, gpu: int, step: int) -> int:
     """Return what devices of a node draw more when they are busy, in millionths of a watt.
 
-    Where there are several steps of frequency there is one group, and each has an entry.
+    Each step of frequency has an entry a group, those of the slower steps behind those of the faster.
     """
-    at = s.node_group[node] + step
+    at = s.node_group[node] + step * (s.node_group[-1] + 1)
     return int(cpu * s.core_power[at] + gpu * s.gpu_power[at])
 
 

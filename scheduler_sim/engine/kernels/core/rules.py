@@ -163,6 +163,8 @@ def needs_nodes(problem: Problem) -> bool:
         return True
     if policy.backfill.code == CONSERVATIVE and not policy.preempts:
         return True
+    if cluster.sleeps or problem.cap is not None:
+        return True
     if any(not outage.kill for group in cluster.groups for outage in group.outages):
         return True
     if workload.hybrid.any():

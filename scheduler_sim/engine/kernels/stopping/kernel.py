@@ -202,6 +202,7 @@ def _lay_out(
         turn_rows=turns[1],
         turn_opens=turns[2],
         back=rows(running),
+        woken=rows(running),
         stopping=rows(running if stops else 0),
         beginning=rows(running if stops else 0),
         kept_node=rows(most_pieces if stops else 0),

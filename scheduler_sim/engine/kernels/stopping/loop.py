@@ -8,8 +8,9 @@ from scheduler_sim.engine.codes import ARRIVED, FINISH, FINISHED, QUEUED
 from scheduler_sim.engine.jit import counting_kernel, inner_kernel
 from scheduler_sim.engine.kernels.cluster.act import Parts, act
 from scheduler_sim.engine.kernels.cluster.loop import apply_outages, arrive, next_instant, take_end
+from scheduler_sim.engine.kernels.cluster.power import go_to_cap
 from scheduler_sim.engine.kernels.cluster.start import changed
-from scheduler_sim.engine.kernels.cluster.state import LIFTED, NEWCOMERS, PENDING, RELEASED, Sim
+from scheduler_sim.engine.kernels.cluster.state import CAPPED, CAPS, LIFTED, NEWCOMERS, PENDING, RELEASED, Sim
 from scheduler_sim.engine.kernels.core.state import COMPLETED, FAILED, ON_REQUEUE, TIMED_OUT
 from scheduler_sim.engine.kernels.stopping.pauses import next_turn, take_turns
 from scheduler_sim.engine.kernels.stopping.plan import build_by_plan
@@ -22,18 +23,38 @@ from scheduler_sim.engine.kernels.stopping.state import (
     ON_LIMIT,
     OUTAGES,
     ROOM,
+    WOKEN,
     WRITTEN,
     Life,
 )
-from scheduler_sim.engine.kernels.stopping.verbs import end, leave, note_begun, prepare, put_back, start_over, stop
+from scheduler_sim.engine.kernels.stopping.verbs import (
+    AWAKE,
+    await_nodes,
+    end,
+    leave,
+    note_begun,
+    prepare,
+    put_back,
+    start_over,
+    stop,
+)
 from scheduler_sim.engine.kernels.structures.gang_buffer import has_room
+from scheduler_sim.engine.kernels.structures.heap import heap_pop
 from scheduler_sim.engine.kernels.structures.instants import go_to
+from scheduler_sim.engine.kernels.structures.lists import append
 
 
 @inner_kernel
 def _end_attempts(s: Sim, h: Life, now: float) -> None:
-    """Apply the ends of this instant: of sides, of work, and of estimates that are used up."""
+    """Apply the ends of this instant: of sides, of waking, of work, and of estimates that are used up."""
     while s.counts[PENDING] > 0 and s.heap_times[0] == now:
+        row, part = s.heap_codes[0] // 3, s.heap_codes[0] % 3
+        if part == AWAKE and h.lives[row].awaited:
+            heap_pop(s.heap_times, s.heap_codes, s.counts[PENDING])
+            s.counts[PENDING] -= 1
+            h.lives[row].awaited = 0
+            append(h.woken, h.counts, WOKEN, row)
+            continue
         row = take_end(s)
         if row < 0:
             continue
@@ -63,7 +84,7 @@ def _is_on(s: Sim, row: int, node: int) -> bool:
 
 @inner_kernel
 def _fail(s: Sim, h: Life, node: int, now: float) -> None:
-    """End the attempts of what runs on a node."""
+    """End the attempts of what runs on a node, of those whose nodes still wake when they are awake."""
     rows = np.empty(s.counts[PENDING], np.int64)
     size = 0
     for i in range(s.counts[PENDING]):
@@ -73,19 +94,32 @@ def _fail(s: Sim, h: Life, node: int, now: float) -> None:
             size += 1
     rows = np.sort(rows[:size])
     for i in range(size):
-        row = rows[i]
-        life = h.lives[row]
-        life.failures += 1
-        gone = life.failures >= h.settings[MOST_FAILURES]
-        stop(s, h, row, now, FAILED, not gone or life.attempts > 1)
-        if gone:
-            h.counts[BACK] -= 1
-            leave(s, h, row, now, FAILED)
+        if s.tasks[rows[i]].start > now:
+            h.lives[rows[i]].doomed = 1
+            await_nodes(s, h, rows[i])
+        else:
+            _fall(s, h, rows[i], now)
+
+
+@inner_kernel
+def _fall(s: Sim, h: Life, row: int, now: float) -> None:
+    """End an attempt because a node failed."""
+    life = h.lives[row]
+    life.failures += 1
+    gone = life.failures >= h.settings[MOST_FAILURES]
+    stop(s, h, row, now, FAILED, not gone or life.attempts > 1)
+    if gone:
+        h.counts[BACK] -= 1
+        leave(s, h, row, now, FAILED)
 
 
 @inner_kernel
 def _apply_failures(s: Sim, h: Life, now: float) -> None:
     """Let nodes fail and come back."""
+    for i in range(h.counts[WOKEN]):
+        row = h.woken[i]
+        if h.lives[row].runs and h.lives[row].doomed:
+            _fall(s, h, row, now)
     while h.counts[OUTAGES] < len(h.outage_times) and h.outage_times[h.counts[OUTAGES]] <= now:
         node, sign = h.outage_nodes[h.counts[OUTAGES]], h.outage_signs[h.counts[OUTAGES]]
         h.counts[OUTAGES] += 1
@@ -138,6 +172,7 @@ def advance_stopping(
             return
         s.counts[NEWCOMERS] = 0
         s.counts[RELEASED] = 0
+        h.counts[WOKEN] = 0
         _end_attempts(s, h, now)
         _apply_failures(s, h, now)
         apply_outages(s, now)
@@ -147,8 +182,11 @@ def advance_stopping(
         arrive(s, now)
         h.counts[EVENTS] += s.counts[ARRIVED] - arrived
         take_turns(s, h, now, reserving)
+        if s.settings[CAPS]:
+            go_to_cap(s, now)
         waiting = s.counts[QUEUED]
         if waiting == 0:
+            s.counts[CAPPED] = 0
             continue
         if stopping is not None:
             if reserving is not None:

@@ -7,8 +7,8 @@ from scheduler_sim.engine.kernels.cluster.queue import dequeue, enqueue
 from scheduler_sim.engine.kernels.cluster.reserve import drop_reservation
 from scheduler_sim.engine.kernels.cluster.state import NEWCOMERS, RELEASED, RESERVED, Sim
 from scheduler_sim.engine.kernels.core.state import KEEP, REQUEUED, SUSPENDED
-from scheduler_sim.engine.kernels.stopping.state import BACK, EVENTS, PAUSING, TURNED, Life
-from scheduler_sim.engine.kernels.stopping.verbs import put_back, stop
+from scheduler_sim.engine.kernels.stopping.state import BACK, EVENTS, PAUSING, TURNED, WOKEN, Life
+from scheduler_sim.engine.kernels.stopping.verbs import await_nodes, put_back, stop
 
 
 @inner_kernel
@@ -23,7 +23,10 @@ def next_turn(h: Life) -> float:
 
 @inner_kernel
 def take_turns(s: Sim, h: Life, now: float, reserving: bool | None) -> None:
-    """Let those go on that may run again, and stop or withhold those that may not; what ends now has ended before."""
+    """Let those go on that may run again, and stop or withhold those that may not; what ends now has ended before.
+
+    Who may not while its nodes still wake stops when they are awake, if it may not then.
+    """
     first = h.counts[TURNED]
     while h.counts[TURNED] < len(h.turn_times) and h.turn_times[h.counts[TURNED]] <= now:
         place = h.counts[TURNED]
@@ -43,16 +46,28 @@ def take_turns(s: Sim, h: Life, now: float, reserving: bool | None) -> None:
                 enqueue(s, row)
                 s.newcomers[s.counts[NEWCOMERS]] = row
                 s.counts[NEWCOMERS] += 1
+        elif life.runs and t.start > now:
+            await_nodes(s, h, row)
         elif life.runs:
-            stop(s, h, row, now, SUSPENDED if h.settings[PAUSING] == KEEP else REQUEUED, True)
+            _pause(s, h, row, now)
         elif t.arrived and t.parents == 0 and not life.withheld:
             dequeue(s, row)
             life.withheld = 1
             s.counts[RELEASED] = 1
             if reserving is not None:
                 _give_up_reservation(s, row)
+    for i in range(h.counts[WOKEN]):
+        row = h.woken[i]
+        if h.lives[row].runs and h.lives[row].shut:
+            _pause(s, h, row, now)
     if h.counts[BACK] > 0:
         put_back(s, h, now, False)
+
+
+@inner_kernel
+def _pause(s: Sim, h: Life, row: int, now: float) -> None:
+    """Stop a running task because it may not run now."""
+    stop(s, h, row, now, SUSPENDED if h.settings[PAUSING] == KEEP else REQUEUED, True)
 
 
 @inner_kernel

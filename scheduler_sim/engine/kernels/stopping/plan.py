@@ -11,17 +11,20 @@ from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.choose import find
 from scheduler_sim.engine.kernels.cluster.reserve import lessen, longest
 from scheduler_sim.engine.kernels.cluster.start import piece_sides
-from scheduler_sim.engine.kernels.cluster.state import DEPTH, OUTAGES, Sim, copy_view, needs
+from scheduler_sim.engine.kernels.cluster.state import CAPPED, DEPTH, DRAWN, OUTAGES, Sim, copy_view, needs
 from scheduler_sim.engine.kernels.stopping.schedule import (
     carry_out,
+    has_power,
     holds,
     in_one_order,
     keep_pieces,
     move_kept,
     move_running,
+    power_of_found,
+    power_of_running,
     still_free,
 )
-from scheduler_sim.engine.kernels.stopping.state import BEGUN, KEPT, SPANS, STOPPED, Life
+from scheduler_sim.engine.kernels.stopping.state import BEGUN, KEPT, POWER, SPANS, STOPPED, Life
 from scheduler_sim.engine.kernels.structures.lists import append
 
 
@@ -168,22 +171,27 @@ def _kept_free(s: Sim, h: Life, row: int) -> bool:
 @inner_kernel
 def build_by_plan(s: Sim, h: Life, now: float, fgd: bool | None) -> None:
     """Plan running and waiting tasks in one order; the first `depth` that go on waiting get places."""
-    rows = in_one_order(s, now)
-    h.counts[STOPPED] = h.counts[BEGUN] = h.counts[KEPT] = h.counts[SPANS] = 0
+    rows = in_one_order(s, h, now)
+    h.counts[STOPPED] = h.counts[BEGUN] = h.counts[KEPT] = h.counts[SPANS] = s.counts[CAPPED] = 0
+    h.counts[POWER] = s.counts[DRAWN]
     copy_view(s.empty, s.live)
     for i in range(len(rows)):
         if h.lives[rows[i]].runs:
             move_running(s, s.empty, rows[i], -1)
+            h.counts[POWER] -= power_of_running(s, rows[i])
     copy_view(s.beside, s.empty)
     planned = 0
     for i in range(len(rows)):
         row = rows[i]
         t = s.tasks[row]
         if h.lives[row].runs:
-            if not still_free(s, s.beside, row):
+            power = power_of_running(s, row)
+            # Who runs goes on where the cap falls, and stops where somebody ahead begins and takes its power.
+            if not still_free(s, s.beside, row) or (h.counts[BEGUN] > 0 and not has_power(s, h, power)):
                 append(h.stopping, h.counts, STOPPED, row)
                 continue
             move_running(s, s.beside, row, 1)
+            h.counts[POWER] += power
             _hold(h, row, now, _until_needed(s, h, row, now, max(t.end, now)))
             continue
         if planned >= s.settings[DEPTH]:
@@ -191,11 +199,15 @@ def build_by_plan(s: Sim, h: Life, now: float, fgd: bool | None) -> None:
         begin, count = _earliest(s, h, row, now, fgd)
         if count > 0:
             cpu, gpu = piece_sides(s, t, t.estimate, t.fixed, count)
+            power = power_of_found(s, row, count)
             keep_pieces(s, h, row, count)
             _hold(h, row, begin, begin + max(cpu, gpu))
-            if begin == now and _kept_free(s, h, row):
-                move_kept(s, h, s.beside, row, 1)
-                append(h.beginning, h.counts, BEGUN, row)
-                continue
+            if begin == now and not s.counts[CAPPED] and _kept_free(s, h, row):
+                if has_power(s, h, power):
+                    move_kept(s, h, s.beside, row, 1)
+                    append(h.beginning, h.counts, BEGUN, row)
+                    h.counts[POWER] += power
+                    continue
+                s.counts[CAPPED] = 1
         planned += 1
     carry_out(s, h, now)

@@ -1,19 +1,25 @@
 """The schedule of nodes where waiting tasks may stop running ones, built anew at each instant.
 
-Running and waiting tasks are walked in one order. `window` holds the chosen and those running tasks behind that still
-have room beside them; a waiting task that finds no room there takes that of the last ones behind it.
+Running and waiting tasks are walked in one order, first those whose nodes still wake, which nobody stops. `window`
+holds the chosen and those running tasks behind that still have room beside them; a waiting task that finds no room
+there, or too little power under a cap, takes that of the last ones behind it.
 """
 
 import numpy as np
 
-from scheduler_sim.engine.codes import FINISH, NONE
+from scheduler_sim.engine.codes import FINISH, MILLI, NONE
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.cluster.choose import could_start, find
+from scheduler_sim.engine.kernels.cluster.choose import could_start, find_place
+from scheduler_sim.engine.kernels.cluster.power import power_of, step_of
 from scheduler_sim.engine.kernels.cluster.queue import by_tie, score
 from scheduler_sim.engine.kernels.cluster.reserve import delays_head
 from scheduler_sim.engine.kernels.cluster.start import piece_sides, start
 from scheduler_sim.engine.kernels.cluster.state import (
     BACKFILL,
+    CAP_STEP,
+    CAPPED,
+    CAPS,
+    DRAWN,
     LISTED,
     OUTAGES,
     PENDING,
@@ -25,8 +31,9 @@ from scheduler_sim.engine.kernels.cluster.state import (
     take_gpus,
 )
 from scheduler_sim.engine.kernels.core.state import KEEP, REQUEUED, SUSPENDED
-from scheduler_sim.engine.kernels.stopping.state import BEGUN, COST, KEPT, STOPPED, Life
+from scheduler_sim.engine.kernels.stopping.state import BEGUN, COST, KEPT, POWER, STOPPED, Life
 from scheduler_sim.engine.kernels.stopping.verbs import note_begun, put_back, stop
+from scheduler_sim.engine.kernels.structures.bits import bits_in
 from scheduler_sim.engine.kernels.structures.lists import append
 from scheduler_sim.engine.workloads.workload import IntArray
 
@@ -98,8 +105,11 @@ def keep_pieces(s: Sim, h: Life, row: int, count: int) -> None:
 
 
 @inner_kernel
-def in_one_order(s: Sim, now: float) -> IntArray:
-    """Return the running and the waiting tasks in the policy's order, a running task's score as if it still waited."""
+def in_one_order(s: Sim, h: Life, now: float) -> IntArray:
+    """Return the running and the waiting tasks in the policy's order, a running task's score as if it still waited.
+
+    Those whose nodes still wake come first.
+    """
     rows = np.empty(s.counts[PENDING] + s.counts[LISTED], np.int64)
     size = 0
     for i in range(s.counts[PENDING]):
@@ -113,6 +123,8 @@ def in_one_order(s: Sim, now: float) -> IntArray:
     scores = np.empty(size)
     for i in range(size):
         scores[i] = score(s, rows[i], now)
+        if h.lives[rows[i]].runs and s.tasks[rows[i]].start > now:
+            scores[i] = -np.inf
     return rows[np.argsort(scores, kind="mergesort")]
 
 
@@ -150,40 +162,87 @@ def shadow_of(s: Sim, h: Life, head: int, ahead: IntArray, now: float) -> float:
 
 
 @inner_kernel
+def power_of_running(s: Sim, row: int) -> int:
+    """Return what the devices of a running task draw more than idle, in millionths of a watt."""
+    t, power = s.tasks[row], 0
+    chunk = t.chunk
+    while chunk >= 0:
+        c = s.chunks[chunk]
+        gpu = MILLI * bits_in(c.mask) + (c.share if c.shared >= 0 else 0)
+        power += power_of(s, c.node, c.cpu, gpu, step_of(s, t))
+        chunk = c.more
+    return power
+
+
+@inner_kernel
+def power_of_found(s: Sim, row: int, count: int) -> int:
+    """Return what a task on the `count` pieces found would draw more than idle."""
+    t, power = s.tasks[row], 0
+    for piece in range(count):
+        cpu, whole, share, _ = needs(t, t.fixed, piece)
+        power += power_of(s, s.piece_node[piece], cpu, MILLI * whole + share, 0)
+    return power
+
+
+@inner_kernel
+def has_power(s: Sim, h: Life, power: int) -> bool:
+    """Tell whether the schedule that is built may draw so much more."""
+    if not s.settings[CAPS]:
+        return True
+    return bool(h.counts[POWER] + power <= s.cap_power[s.counts[CAP_STEP] % len(s.cap_power)])
+
+
+@inner_kernel
+def put_in_window(s: Sim, h: Life, row: int, sign: int) -> None:
+    """Take (1) what a running task holds out of `window`, or give it back (-1), and note what the schedule draws."""
+    move_running(s, s.window, row, sign)
+    if s.settings[CAPS]:
+        h.counts[POWER] += sign * power_of_running(s, row)
+
+
+@inner_kernel
+def find_in_power(s: Sim, h: Life, row: int, fgd: bool | None) -> int:
+    """Find a place in `window` and return the pieces, 0 for none; below 0 where the cap leaves too little power."""
+    count = find_place(s, s.window, False, True, row, s.tasks[row].fixed, fgd)
+    if count > 0 and not has_power(s, h, power_of_found(s, row, count)):
+        return -count
+    return count
+
+
+@inner_kernel
 def find_beside(s: Sim, h: Life, row: int, behind: IntArray, fgd: bool | None) -> tuple[int, int]:
     """Find a place in `window`, if need be that of running tasks `behind`, the last ones first.
 
-    Returns the pieces found, 0 for none, and from where on those behind are taken out of `window`; all of them are
-    where nothing is found.
+    Returns the pieces found, 0 for none and below 0 where power is too little even then; and from where on those
+    behind are taken out of `window`; all of them are where nothing is found.
     """
-    t = s.tasks[row]
     size = len(behind)
-    count = find(s, s.window, False, row, t.fixed, fgd)
+    count = find_in_power(s, h, row, fgd)
     if count > 0:
         return count, size
     for i in range(size):
         if h.lives[behind[i]].chosen:
-            move_running(s, s.window, behind[i], -1)
-    count = find(s, s.window, False, row, t.fixed, fgd)
-    if count == 0:
-        return 0, 0
+            put_in_window(s, h, behind[i], -1)
+    count = find_in_power(s, h, row, fgd)
+    if count <= 0:
+        return count, 0
     for i in range(size):
         if h.lives[behind[i]].chosen:
-            move_running(s, s.window, behind[i], 1)
+            put_in_window(s, h, behind[i], 1)
     last = size
     count = 0
-    while count == 0:
+    while count <= 0:
         last -= 1
         if h.lives[behind[last]].chosen:
-            move_running(s, s.window, behind[last], -1)
-            count = find(s, s.window, False, row, t.fixed, fgd)
+            put_in_window(s, h, behind[last], -1)
+            count = find_in_power(s, h, row, fgd)
     return count, last
 
 
 @inner_kernel
 def build(s: Sim, h: Life, now: float, fgd: bool | None, easy: bool | None) -> None:
     """Build the schedule, then stop and start what it says."""
-    rows = in_one_order(s, now)
+    rows = in_one_order(s, h, now)
     size = len(rows)
     running = np.empty(size, np.int64)
     ahead = np.empty(size, np.int64)
@@ -195,7 +254,8 @@ def build(s: Sim, h: Life, now: float, fgd: bool | None, easy: bool | None) -> N
             h.lives[rows[i]].expected = s.tasks[rows[i]].end
             runs += 1
     copy_view(s.window, s.live)
-    h.counts[STOPPED] = h.counts[BEGUN] = h.counts[KEPT] = 0
+    h.counts[STOPPED] = h.counts[BEGUN] = h.counts[KEPT] = s.counts[CAPPED] = 0
+    h.counts[POWER] = s.counts[DRAWN]
     decided, head, shadow, blocked = 0, -1, np.inf, False
     for i in range(size):
         row = rows[i]
@@ -215,7 +275,11 @@ def build(s: Sim, h: Life, now: float, fgd: bool | None, easy: bool | None) -> N
         behind = running[decided:runs]
         count, last = find_beside(s, h, row, behind, fgd)
         begins = count > 0
-        if not begins:
+        if count < 0:
+            if easy is None or shadow == np.inf or not delays_head(s, row, -count, now, head, shadow):
+                # Nobody passes who waits for power.
+                s.counts[CAPPED], blocked = 1, True
+        elif count == 0:
             blocked = s.settings[BACKFILL] == NONE
             if easy is not None and head < 0:
                 head = row
@@ -225,8 +289,10 @@ def build(s: Sim, h: Life, now: float, fgd: bool | None, easy: bool | None) -> N
         if not begins:
             for k in range(last, len(behind)):
                 if h.lives[behind[k]].chosen:
-                    move_running(s, s.window, behind[k], 1)
+                    put_in_window(s, h, behind[k], 1)
             continue
+        if s.settings[CAPS]:
+            h.counts[POWER] += power_of_found(s, row, count)
         cpu, gpu = piece_sides(s, t, t.estimate, t.fixed, count)
         life.expected = now + max(cpu, gpu)
         keep_pieces(s, h, row, count)
@@ -235,10 +301,11 @@ def build(s: Sim, h: Life, now: float, fgd: bool | None, easy: bool | None) -> N
         ahead[chosen] = row
         chosen += 1
         for k in range(last, len(behind)):
-            free = still_free(s, s.window, behind[k])
-            h.lives[behind[k]].chosen = 1 if free else 0
-            if free:
-                move_running(s, s.window, behind[k], 1)
+            if h.lives[behind[k]].chosen:
+                h.lives[behind[k]].chosen = 0
+                if still_free(s, s.window, behind[k]) and has_power(s, h, power_of_running(s, behind[k])):
+                    h.lives[behind[k]].chosen = 1
+                    put_in_window(s, h, behind[k], 1)
     carry_out(s, h, now)
 
 

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from scheduler_sim.engine.codes import FINISH, MILLI
+from scheduler_sim.engine.codes import CPU_SIDE, FINISH, MILLI
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.loop import free_children
 from scheduler_sim.engine.kernels.cluster.queue import enqueue
 from scheduler_sim.engine.kernels.cluster.start import finish, give_all, tell_pieces, worked
-from scheduler_sim.engine.kernels.cluster.state import LIFTED, PENDING, Sim
-from scheduler_sim.engine.kernels.core.state import FROM_START, ON_RUN, REQUEUED, SUSPENDED, ending_of
+from scheduler_sim.engine.kernels.cluster.state import LIFTED, PENDING, SLEEPS, STRIDE, Sim
+from scheduler_sim.engine.kernels.core.state import FROM_START, ON_RUN, REQUEUED, RUN_ON, SUSPENDED, ending_of
 from scheduler_sim.engine.kernels.stopping.state import (
     BACK,
     BY_ARRIVAL,
@@ -23,9 +23,13 @@ from scheduler_sim.engine.kernels.stopping.state import (
     Life,
 )
 from scheduler_sim.engine.kernels.structures.attempt_buffer import write_attempt
-from scheduler_sim.engine.kernels.structures.heap import heap_remove
+from scheduler_sim.engine.kernels.structures.heap import heap_push, heap_remove
 from scheduler_sim.engine.kernels.structures.lists import append
 from scheduler_sim.engine.kernels.structures.timeline import progress
+from scheduler_sim.engine.workloads.workload import IntArray
+
+AWAKE = CPU_SIDE
+"""The code of an event at which all nodes of a task that is not split are awake."""
 
 
 @inner_kernel
@@ -41,19 +45,21 @@ def prepare(s: Sim, h: Life, row: int) -> None:
         t.overhead += h.read[0]
     t.node = -1
     t.device = -1
+    t.paces %= s.settings[STRIDE]
 
 
 @inner_kernel
-def begin(s: Sim, h: Life, row: int, now: float, end: float) -> None:
-    """Write down that a task has started, which ends at `end` if nothing stops it."""
+def begin(s: Sim, h: Life, row: int, end: float) -> None:
+    """Write down that a task has begun, once its nodes are awake; it ends at `end` if nothing stops it."""
     t, life = s.tasks[row], h.lives[row]
     life.runs = 1
+    life.awaited = life.doomed = 0
     life.attempts += 1
-    life.begun = now
-    life.progress_from = now + t.overhead
+    life.begun = t.start
+    life.progress_from = t.start + t.overhead
     life.finish = end
     if life.attempts == 1:
-        life.start = now
+        life.start = t.start
         life.ready = t.ready
     life.node, life.device = t.node, t.device
     life.attempt_work = t.runtime
@@ -88,7 +94,32 @@ def note_begun(s: Sim, h: Life, now: float) -> None:
     for i in range(s.counts[PENDING]):
         code = s.heap_codes[i]
         if code % 3 == FINISH and not h.lives[code // 3].runs:
-            begin(s, h, code // 3, now, s.heap_times[i])
+            begin(s, h, code // 3, s.heap_times[i])
+    if s.settings[SLEEPS] and h.settings[COST] != RUN_ON:
+        for row in waking(s, now):
+            await_nodes(s, h, row)
+
+
+@inner_kernel
+def waking(s: Sim, now: float) -> IntArray:
+    """Return the tasks that have nodes of which some still wake, in no order."""
+    rows = np.empty(s.counts[PENDING], np.int64)
+    size = 0
+    for i in range(s.counts[PENDING]):
+        code = s.heap_codes[i]
+        if code % 3 == FINISH and s.tasks[code // 3].start > now:
+            rows[size] = code // 3
+            size += 1
+    return rows[:size]
+
+
+@inner_kernel
+def await_nodes(s: Sim, h: Life, row: int) -> None:
+    """Let something happen when all nodes of a task are awake; nothing stops it before."""
+    if not h.lives[row].awaited:
+        h.lives[row].awaited = 1
+        heap_push(s.heap_times, s.heap_codes, s.counts[PENDING], s.tasks[row].start, 3 * row + AWAKE)
+        s.counts[PENDING] += 1
 
 
 @inner_kernel
@@ -201,15 +232,15 @@ def put_back(s: Sim, h: Life, now: float, fails: bool) -> None:
         row = rows[i]
         t = s.tasks[row]
         prepare(s, h, row)
-        if h.lives[row].shut:
-            h.lives[row].withheld = 1
-            continue
         if fails and h.settings[TO_END]:
             t.rank = h.counts[LATER]
             h.counts[LATER] += 1
             t.ready = now
             if h.settings[BY_ARRIVAL]:
                 t.base = now
-        enqueue(s, row)
+        if h.lives[row].shut:
+            h.lives[row].withheld = 1
+        else:
+            enqueue(s, row)
     h.counts[BACK] = 0
     h.counts[EVENTS] += size
