@@ -225,8 +225,30 @@ BATSIM = {
 }
 
 
-def test_jobs_of_batsim_last_as_their_profiles_say():
-    trace = read(BATSIM, flops=1e9)
+SPREAD, EACH = ({"generation_strategy": f"DefinedAmounts{how}"} for how in ("SpreadUniformly", "UsedForEachValue"))
+BATSIM_5 = {
+    **BATSIM,
+    "profiles": {
+        "short": {"type": "DelayProfile", "delay": 10},
+        "twice": {"type": "SequentialCompositionProfile", "repeat": 2, "seq": ["short", "short"]},
+        "flops": {"type": "ParallelTaskHomogeneousProfile", "cpu": 4e9, "com": 1e6, **EACH},
+        "total": {"type": "ParallelTaskHomogeneousProfile", "cpu": 4e9, "com": 0, **SPREAD},
+        "trace": {"type": "smpi", "trace": "x"},
+        "uneven": {"type": "ParallelTaskProfile", "cpu": [2e9, 6e9]},
+    },
+}
+BATSIM_4 = {
+    **BATSIM,
+    "profiles": {
+        **BATSIM["profiles"],
+        "total": {"type": "ptask_homogeneous", "cpu": 4e9, "generation_strategy": "defined_amount_spread_uniformly"},
+    },
+}
+
+
+@pytest.mark.parametrize("document", [BATSIM, BATSIM_4, BATSIM_5], ids=["3", "4", "5"])
+def test_jobs_of_batsim_last_as_their_profiles_say(document):
+    trace = read(document, flops=1e9)
     workload = trace.workload
     assert (trace.format, trace.processors) == ("batsim", 4)
     assert workload.external_id.tolist() == ["a", "b", "c", "d", "g"]

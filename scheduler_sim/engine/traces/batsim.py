@@ -3,7 +3,9 @@
 `{"nb_res": N, "jobs": [{"id", "subtime", "res", "profile", "walltime"}], "profiles": {name: {"type", ...}}}`. What a
 job does is its profile: `delay` lasts so long; of `parallel_homogeneous` each host computes `cpu` flop (of
 `parallel_homogeneous_total` all together; of `parallel` the busiest counts), which lasts as a host's speed says;
-`composed` is a sequence of others, repeated. `ptask`, `ptask_homogeneous` and `sequential_composition` are newer names.
+`composed` is a sequence of others, repeated. Newer names are `ptask`, `ptask_homogeneous` and `sequential_composition`,
+and from 5.0 on those of Batsim's classes, as `DelayProfile`; `generation_strategy` tells whether an amount is of each
+host or of all together.
 """
 
 import contextlib
@@ -23,6 +25,13 @@ from scheduler_sim.engine.workloads.workload import LARGEST_INTEGER, Labels
 _OF_ALL = "parallel_homogeneous_total"
 _COMPUTING = frozenset(("parallel_homogeneous", "ptask_homogeneous", "parallel", "ptask", _OF_ALL))
 _SEQUENCES = ("composed", "sequential_composition")
+_OF_CLASS = {
+    "DelayProfile": "delay",
+    "ParallelTaskProfile": "parallel",
+    "ParallelTaskHomogeneousProfile": "parallel_homogeneous",
+    "SequentialCompositionProfile": "composed",
+}
+"""Kinds by the names of their classes, which Batsim's files have from 5.0 on."""
 
 
 def recognises(head: list[str]) -> bool:
@@ -131,7 +140,12 @@ def _lengths(profiles: dict[str, Any], flops: float | None) -> dict[str, _Length
 
 
 def _kind(profile: Any) -> str:
-    return str(profile.get("type", "")) if isinstance(profile, dict) else ""
+    if not isinstance(profile, dict):
+        return ""
+    kind = str(profile.get("type", ""))
+    kind = _OF_CLASS.get(kind, kind)
+    is_spread = "spread" in str(profile.get("generation_strategy", "")).casefold()
+    return _OF_ALL if is_spread and kind in ("parallel_homogeneous", "ptask_homogeneous") else kind
 
 
 def _parts(profile: Any) -> list[str]:
@@ -155,7 +169,8 @@ def _length(name: str, profile: Any, known: dict[str, _Length], flops: float | N
             any(part.talks for part in parts),
         )
     if kind not in _COMPUTING or flops is None:
-        return _Length(np.nan, unread=f"type {shorten(kind)}{' without --flops' if kind in _COMPUTING else ''}")
+        written = shorten(str(profile.get("type", "")))
+        return _Length(np.nan, unread=f"type {written}{' without --flops' if kind in _COMPUTING else ''}")
     # Of the host that has most to do.
     seconds = max(_numbers(profile.get("cpu")), default=np.nan) / flops
     talks = sum(_numbers(profile.get("com"))) > 0
