@@ -20,13 +20,14 @@ from tests.web.conftest import make_run
 
 OF_TASKS = {"energy_joules": 7200.0, "cost_usd": 2.0, "carbon_kg": 3.0, "electricity_usd": 0.5}
 IDLE = {"idle_energy_joules": 3600.0, "idle_carbon_kg": 1.0, "idle_electricity_usd": -0.25}
+REST = {"over_cap_time": 4.0, "asleep_time": 6.0, "wakes": 2.0, "woken_starts": 1.0, "saved_joules": 900.0}
 
 
 @pytest.fixture
 def run(db: None) -> Run:
     """A run whose policies, windows and users took energy."""
     run = make_run()
-    Metric.objects.filter(run=run).update(**OF_TASKS, **IDLE)
+    Metric.objects.filter(run=run).update(**OF_TASKS, **IDLE, **REST)
     GroupMetric.objects.filter(run=run).update(**OF_TASKS)
     totals = list(Metric.objects.filter(run=run))
     for total in totals:
@@ -44,8 +45,10 @@ def heads(page: str, part: str) -> list[str]:
 
 
 def test_figures_of_policies_and_windows_stand_on_the_page_in_the_api_and_in_exports(client: Client, run: Run) -> None:
-    every = {**OF_TASKS, **IDLE}
-    assert set(every) <= set(heads(client.get(f"/runs/{run.pk}/?columns=all").content.decode(), "leaderboard"))
+    every = {**OF_TASKS, **IDLE, **REST}
+    page = client.get(f"/runs/{run.pk}/?columns=all").content.decode()
+    assert {*every} - {"wakes", "woken_starts"} <= {*heads(page, "leaderboard")}
+    assert all(f'/help/metrics/#{name}"' in page for name in REST)
     rows = [
         client.get(f"/api/v1/leaderboard/?run={run.pk}").json()["results"][0],
         client.get(f"/runs/{run.pk}/leaderboard.json").json()[0],
