@@ -203,7 +203,7 @@ def test_real_workflows_have_the_figures_that_were_derived_elsewhere(name, oracl
     assert lower_bounds(workload, two).critical_path == pytest.approx(derived["critical_path_s"], abs=1e-6)
 
 
-BATSIM = {
+BATSIM: dict[str, Any] = {
     "nb_res": 4,
     "jobs": [
         {"id": "a", "subtime": 0, "res": 2, "profile": "short", "walltime": 12, "user": "u"},
