@@ -15,7 +15,7 @@ from scheduler_sim.display.formatting import (
     percent_change,
     quantity,
 )
-from scheduler_sim.engine.measuring.figures import FIGURES
+from scheduler_sim.engine.measuring.figures import ENERGY_AND_COST, FIGURES
 
 CLEAR_DIFFERENCE = 0.005
 """Below half a percent two means are called equal in words."""
@@ -32,18 +32,7 @@ FIGURE_COLUMNS = (
     "makespan",
     "cpu_utilisation",
     "gpu_utilisation",
-    "energy_joules",
-    "idle_energy_joules",
-    "cost_usd",
-    "carbon_kg",
-    "idle_carbon_kg",
-    "electricity_usd",
-    "idle_electricity_usd",
-    "over_cap_time",
-    "asleep_time",
-    "wakes",
-    "woken_starts",
-    "saved_joules",
+    *ENERGY_AND_COST,
     "fairness",
     "mean_rho",
     "unfair_share",

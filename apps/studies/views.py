@@ -45,7 +45,7 @@ from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, chart_vie
 from scheduler_sim.engine.clusters.presets import PRESETS
 from scheduler_sim.engine.crew import cores
 from scheduler_sim.engine.generators import GENERATORS
-from scheduler_sim.engine.measuring.figures import FIGURES
+from scheduler_sim.engine.measuring.figures import ENERGY_AND_COST, FIGURES
 from scheduler_sim.web.access import refuse_without_control
 
 OFFERED_FIGURES = (
@@ -61,18 +61,7 @@ OFFERED_FIGURES = (
     "cpu_utilisation",
     "gpu_utilisation",
     "mean_queue_length",
-    "energy_joules",
-    "idle_energy_joules",
-    "cost_usd",
-    "carbon_kg",
-    "idle_carbon_kg",
-    "electricity_usd",
-    "idle_electricity_usd",
-    "over_cap_time",
-    "asleep_time",
-    "wakes",
-    "woken_starts",
-    "saved_joules",
+    *ENERGY_AND_COST,
     "fairness",
     "mean_rho",
     "p95_rho",

@@ -11,6 +11,7 @@ from apps.metrics.models import Metric
 from apps.results.fidelity import run_badge
 from apps.results.models import Attempt, Run
 from scheduler_sim.display.formatting import figure_scale
+from scheduler_sim.engine.measuring.figures import ENERGY_AND_COST
 
 DOCUMENT_FIGURES = (
     "mean_job_completion_time",
@@ -24,18 +25,7 @@ DOCUMENT_FIGURES = (
     "cpu_utilisation",
     "gpu_utilisation",
     "throughput",
-    "energy_joules",
-    "idle_energy_joules",
-    "cost_usd",
-    "carbon_kg",
-    "idle_carbon_kg",
-    "electricity_usd",
-    "idle_electricity_usd",
-    "over_cap_time",
-    "asleep_time",
-    "wakes",
-    "woken_starts",
-    "saved_joules",
+    *ENERGY_AND_COST,
     "wins",
     "attempts_mean",
     "lost_time",

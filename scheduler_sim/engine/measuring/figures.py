@@ -59,6 +59,22 @@ UNITS: dict[Quantity, str] = {
 FIGURES: dict[str, Figure] = {}
 """Every figure by name, in the order of the help page."""
 
+ENERGY_AND_COST = (
+    "energy_joules",
+    "idle_energy_joules",
+    "cost_usd",
+    "carbon_kg",
+    "idle_carbon_kg",
+    "electricity_usd",
+    "idle_electricity_usd",
+    "over_cap_time",
+    "asleep_time",
+    "wakes",
+    "woken_starts",
+    "saved_joules",
+)
+"""What a run drew, cost and emitted, and what it did for that, in the order in which tables show it."""
+
 
 def _define(name: str, label: str, quantity: Quantity, better: Literal["lower", "higher", ""], definition: str) -> None:
     FIGURES[name] = Figure(name, label, quantity, better, definition)
