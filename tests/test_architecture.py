@@ -24,6 +24,7 @@ ENGINE = (
         "clock",
         "jit",
         "linked",
+        "inlined",
         "sources",
         "optional",
         "pairs",

@@ -45,6 +45,28 @@ def test_nodes_and_pool_agree_under_load(order, backfill):
     assert_same_schedule(workload, pool(32), f"{order}+{backfill}", Options())
 
 
+@pytest.mark.parametrize(
+    "runtimes",
+    [
+        pytest.param(lambda generator: 2.0 ** generator.integers(-30, 40, 600), id="ever longer"),
+        pytest.param(lambda generator: 2.0**40 - 2.0 ** generator.integers(0, 40, 600), id="all about the longest"),
+        pytest.param(lambda _: np.full(600, 1e7), id="all alike"),
+        pytest.param(lambda generator: generator.integers(0, 5, 600) * 1e5, id="many at once"),
+        pytest.param(lambda generator: generator.lognormal(0.0, 4.0, 600), id="most of them short"),
+    ],
+)
+def test_ends_are_taken_in_order_however_far_ahead_they_lie(runtimes):
+    for seed in range(4):
+        generator = np.random.default_rng(seed)
+        runtime = runtimes(generator)
+        workload = Workload.from_columns(
+            arrival_time=np.cumsum(generator.integers(0, 3, 600) * runtime.mean() / 200),
+            runtime=runtime,
+            cpus=generator.integers(1, 4, 600),
+        )
+        assert_same_schedule(workload, pool(300), "fcfs+list", Options())
+
+
 def test_the_clock_of_every_kernel_moves_on_while_nothing_happens():
     workload = Workload.from_columns(arrival_time=[1, 50], runtime=[10, 1], cpus=[1, 1])
     two = Cluster("two", (NodeGroup("node", count=2, cores=2),))

@@ -31,6 +31,9 @@ def held_by_window(start: FloatArray, end: FloatArray, amount: FloatArray, edges
     numbers cancel.
     """
     count = len(edges) - 1
+    if not amount.any():
+        # GPUs where there are none, prices of what costs nothing.
+        return np.zeros(count)
     start = np.clip(start, edges[0], edges[-1])
     end = np.clip(end, edges[0], edges[-1])
     if count == 1:

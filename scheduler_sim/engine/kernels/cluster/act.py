@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scheduler_sim.engine import inlined
 from scheduler_sim.engine.codes import (
     CONSERVATIVE,
     DRF,
@@ -197,7 +198,7 @@ def next_task(
     return s.row_of_rank[rank], rank + 1
 
 
-@inner_kernel
+@inlined.kernel
 def sort_newcomers(s: Sim) -> None:
     """Sort the tasks that became ready at this instant by rank."""
     for i in range(1, s.counts[NEWCOMERS]):
@@ -222,7 +223,7 @@ def act_unplanned(s: Sim, now: float, parts: Parts) -> None:
         act_in_order(s, now, parts.fgd, parts.easy, parts.listed, parts.picking, parts.reordered)
 
 
-@inner_kernel
+@inlined.kernel
 def act_on_newcomers(s: Sim, now: float, fgd: bool | None) -> None:
     """Try only the tasks that became ready now: nothing was released, so what did not fit before does not fit now."""
     sort_newcomers(s)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from scheduler_sim.engine import inlined
 from scheduler_sim.engine.codes import FIRST_FIT, MILLI, RANDOM_NODE, WEIGHTED_FIT, WORST_FIT
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.classes import find_classed, weighted_room
@@ -76,7 +77,7 @@ def find_by_scan(
     return best
 
 
-@inner_kernel
+@inlined.kernel
 def pick_devices(s: Sim, view: View, node: int, cpu: int, whole: int, share: int, fgd: bool | None) -> tuple[int, int]:
     """Return the mask of whole devices and the shared device (-1 for none) that a task takes on `node`."""
     free = view.free[node]
@@ -110,7 +111,7 @@ def pick_devices(s: Sim, view: View, node: int, cpu: int, whole: int, share: int
     return mask, device
 
 
-@inner_kernel
+@inlined.kernel
 def find_node(
     s: Sim,
     view: View,

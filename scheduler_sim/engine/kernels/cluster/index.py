@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from scheduler_sim.engine import inlined
 from scheduler_sim.engine.codes import BEST_FIT, FIRST_FIT, MILLI
 from scheduler_sim.engine.jit import bare_kernel, inner_kernel
-from scheduler_sim.engine.kernels.cluster.state import Sim, fits
+from scheduler_sim.engine.kernels.cluster.state import BY_CORES, Sim, fits
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
 from scheduler_sim.engine.workloads.workload import IntArray
 
@@ -36,7 +37,7 @@ def _move(
     level_of[node] = level
 
 
-@inner_kernel
+@inlined.kernel
 def reindex(s: Sim, node: int) -> None:
     """Bring the bit sets up to date after what `node` has left changed."""
     gpu = -1
@@ -45,7 +46,8 @@ def reindex(s: Sim, node: int) -> None:
         gpu = s.live.devices[node] // MILLI
         cpu = min(s.live.cores[node] // MILLI, len(s.cpu_count) - 1)
     _move(node, gpu, s.gpu_level, s.gpu_bits, s.gpu_words, s.gpu_count)
-    _move(node, cpu, s.cpu_level, s.cpu_bits, s.cpu_words, s.cpu_count)
+    if s.settings[BY_CORES]:
+        _move(node, cpu, s.cpu_level, s.cpu_bits, s.cpu_words, s.cpu_count)
     word = node >> 6
     if s.live.away[node] == 0:
         s.block_cpu[word] = max(s.block_cpu[word], s.live.cores[node])
@@ -61,7 +63,7 @@ def tighten(s: Sim, word: int) -> None:
     s.block_cpu[word] = most
 
 
-@inner_kernel
+@inlined.kernel
 def _next_fitting(s: Sim, word: int, bits: int, stamp: int, need: tuple[int, int, int, int]) -> tuple[int, int]:
     """Return the lowest of a word's nodes that fits and is not marked, -1 for none, and the bits of those behind it."""
     cpu, whole, share, memory = need
@@ -73,19 +75,32 @@ def _next_fitting(s: Sim, word: int, bits: int, stamp: int, need: tuple[int, int
     return -1, bits
 
 
-@inner_kernel
+@inlined.kernel
 def find_indexed(s: Sim, rule: int, nodes: int, stamp: int, need: tuple[int, int, int, int]) -> int:
     """Return the node that first_fit, best_fit or worst_fit chooses, -1 for none."""
     cpu, whole, share, _ = need
     if rule == FIRST_FIT:
         return _first(s, nodes, stamp, need)
-    if whole > 0 or share > 0:
-        return _by_level(s, s.gpu_bits, s.gpu_words, s.gpu_count, whole, rule == BEST_FIT, nodes, stamp, need)
-    level = min(cpu // MILLI, len(s.cpu_count) - 1)
-    return _by_level(s, s.cpu_bits, s.cpu_words, s.cpu_count, level, rule == BEST_FIT, nodes, stamp, need)
+    bits, words, count, level = s.gpu_bits, s.gpu_words, s.gpu_count, whole
+    if whole == 0 and share == 0:
+        bits, words, count, level = s.cpu_bits, s.cpu_words, s.cpu_count, min(cpu // MILLI, len(s.cpu_count) - 1)
+    return _by_level(s, bits, words, count, level, rule == BEST_FIT, nodes, stamp, need)
 
 
-@inner_kernel
+@inlined.kernel
+def _with_gpus(s: Sim, word: int, whole: int) -> Any:
+    """Return the nodes of a word that have so many GPUs left, and perhaps some that are away."""
+    bits: Any = np.int64(0)
+    if 2 * whole <= len(s.gpu_count):
+        for level in range(whole):
+            bits |= s.gpu_bits[level, word]
+        return ~bits
+    for level in range(whole, len(s.gpu_count)):
+        bits |= s.gpu_bits[level, word]
+    return bits
+
+
+@inlined.kernel
 def _first(s: Sim, nodes: int, stamp: int, need: tuple[int, int, int, int]) -> int:
     cpu, whole, share, _ = need
     on_gpu = whole > 0 or share > 0
@@ -104,10 +119,7 @@ def _first(s: Sim, nodes: int, stamp: int, need: tuple[int, int, int, int]) -> i
                 continue
             bits = s.allowed_bits[nodes, word]
             if on_gpu:
-                enough = np.int64(0)
-                for level in range(whole, len(s.gpu_count)):
-                    enough |= s.gpu_bits[level, word]
-                bits &= enough
+                bits &= _with_gpus(s, word, whole)
             if bits != 0:
                 node, _ = _next_fitting(s, word, bits, stamp, need)
                 if node >= 0:
@@ -116,7 +128,7 @@ def _first(s: Sim, nodes: int, stamp: int, need: tuple[int, int, int, int]) -> i
     return -1
 
 
-@inner_kernel
+@inlined.kernel
 def _by_level(
     s: Sim,
     level_bits: IntArray,

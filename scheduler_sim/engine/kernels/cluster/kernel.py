@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.clusters.demand import possible_fractions
-from scheduler_sim.engine.codes import CONSERVATIVE, ORACLE
+from scheduler_sim.engine.codes import CONSERVATIVE, LEARNED, LIST, NONE, ORACLE
 from scheduler_sim.engine.contract import News, Outcome
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.kernels.base import BaseKernel, guarded, outcome_of
@@ -28,7 +28,9 @@ class ClusterKernel(BaseKernel):
 
     def __init__(self, problem: Problem) -> None:
         learner = problem.choices.learner
-        self._sim = lay_out(problem)
+        # EASY, conservative backfilling and learned scores look at all that runs.
+        far = problem.policy.backfill.code in (NONE, LIST) and problem.scores.kind != LEARNED
+        self._sim = lay_out(problem, far=far)
         self._handle, self._views = handle(self._sim)
         self._groups = len(problem.cluster.groups)
         index_nodes(self._handle)

@@ -23,6 +23,7 @@ from scheduler_sim.engine.codes import (
     COMPACT,
     CONSERVATIVE,
     FGD,
+    FIRST_FIT,
     MAX_MIN,
     MILLI,
     MIN_MIN,
@@ -40,6 +41,7 @@ from scheduler_sim.engine.kernels.cluster.classes import LEFT
 from scheduler_sim.engine.kernels.cluster.fgd import percent_limits
 from scheduler_sim.engine.kernels.cluster.queue import FAN, NOTHING
 from scheduler_sim.engine.kernels.cluster.state import Sim, View
+from scheduler_sim.engine.kernels.structures.calendar import Calendar
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
 from scheduler_sim.engine.kernels.structures.releases import longest_list
 from scheduler_sim.engine.policies import Choices, Policy, Scores
@@ -60,8 +62,12 @@ CACHE_LINE = 64
 """Bytes."""
 
 
-def lay_out(problem: Problem) -> Sim:
+def lay_out(problem: Problem, *, far: bool = False) -> Sim:
     """Return all arrays of a run before anything has happened.
+
+    Args:
+        problem: what is played.
+        far: ends that lie far ahead need not be in the heap, because nobody looks at all of them.
 
     Raises:
         OversizedTasks: tasks that the empty cluster could not start.
@@ -96,6 +102,8 @@ def lay_out(problem: Problem) -> Sim:
     settings[state.MOST_MEMORY] = max(
         int(tasks[name].max(initial=0)) for name in ("memory", "full_memory", "last_memory")
     )
+    alone_without = (tasks["last_gpu"] == 0) & ((tasks["full_nodes"] == 0) | (tasks["last_cpu"] > 0))
+    settings[state.BY_CORES] = rule != FIRST_FIT and bool((alone_without | (tasks["hybrid"] != 0)).any())
     power = _power(problem)
     settings[state.SLEEPS], settings[state.CAPS] = cluster.sleeps, problem.cap is not None
     settings[state.MOST_CORES], settings[state.MOST_GPUS] = max(groups.cpu.max() // MILLI, 1), max(groups.gpus.max(), 1)
@@ -222,6 +230,7 @@ def lay_out(problem: Problem) -> Sim:
         **power,
         **make_call(scores.called, cores=cluster.cores, gpus=cluster.gpus)._asdict(),
         **GangBuffer.of(most_chunks)._asdict(),
+        **Calendar.of(2 * min(most_chunks, n) if far else 0)._asdict(),
     )
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from scheduler_sim.engine import inlined
 from scheduler_sim.engine.codes import ARRIVED, CONSERVATIVE, CPU_SIDE, FINISHED, GPU_SIDE, QUEUED
 from scheduler_sim.engine.jit import counting_kernel, inner_kernel
 from scheduler_sim.engine.kernels.cluster.act import Parts, act
@@ -20,15 +21,22 @@ from scheduler_sim.engine.kernels.cluster.state import (
     PENDING,
     RELEASED,
     RESERVED,
+    TASK,
     Sim,
 )
+from scheduler_sim.engine.kernels.structures.calendar import take_event
 from scheduler_sim.engine.kernels.structures.gang_buffer import has_room
-from scheduler_sim.engine.kernels.structures.heap import heap_pop
 from scheduler_sim.engine.kernels.structures.instants import go_to
-from scheduler_sim.engine.kernels.structures.prefetch import prefetch
+from scheduler_sim.engine.kernels.structures.prefetch import LINE, prefetch
+
+AHEAD = 4
+"""A task is asked for that many arrivals before its own."""
+
+LINES = TASK.itemsize // LINE
+"""Lines of a task."""
 
 
-@inner_kernel
+@inlined.kernel
 def parent_ends(t: Any, now: float) -> bool:
     """Note that one of a task's parents ended, and tell whether it has arrived and waits for nothing more."""
     t.parents -= 1
@@ -36,7 +44,7 @@ def parent_ends(t: Any, now: float) -> bool:
     return bool(t.parents == 0 and t.arrived)
 
 
-@inner_kernel
+@inlined.kernel
 def make_ready(s: Sim, row: int) -> None:
     """Queue a task whose parents have finished and that has been offered."""
     t = s.tasks[row]
@@ -46,7 +54,7 @@ def make_ready(s: Sim, row: int) -> None:
     enqueue(s, row)
 
 
-@inner_kernel
+@inlined.kernel
 def next_instant(s: Sim) -> float:
     """Return the time of the next event, infinity for none."""
     now = np.inf
@@ -67,7 +75,7 @@ def next_instant(s: Sim) -> float:
     return now
 
 
-@inner_kernel
+@inlined.kernel
 def free_children(s: Sim, row: int, now: float) -> None:
     """Let the children of a task wait for it no longer."""
     if len(s.children) == 0:
@@ -78,24 +86,25 @@ def free_children(s: Sim, row: int, now: float) -> None:
             make_ready(s, child)
 
 
-@inner_kernel
+@inlined.kernel
 def take_end(s: Sim) -> int:
     """Take the next end out of the heap: give back the side that ends, or return the row that does, else -1."""
     code = s.heap_codes[0]
-    heap_pop(s.heap_times, s.heap_codes, s.counts[PENDING])
+    take_event(s, s.counts[PENDING])
     s.counts[PENDING] -= 1
     s.counts[RELEASED] = 1
     row = int(code // 3)
-    if code % 3 == CPU_SIDE:
+    side = code - 3 * row
+    if side == CPU_SIDE:
         give_cpu(s, row)
-    elif code % 3 == GPU_SIDE:
+    elif side == GPU_SIDE:
         give_gpu(s, row)
     else:
         return row
     return -1
 
 
-@inner_kernel
+@inlined.kernel
 def release(s: Sim, now: float) -> None:
     """Apply the completions of this instant."""
     while s.counts[PENDING] > 0 and s.heap_times[0] == now:
@@ -105,7 +114,7 @@ def release(s: Sim, now: float) -> None:
             free_children(s, row, now)
 
 
-@inner_kernel
+@inlined.kernel
 def arrive(s: Sim, now: float) -> None:
     """Queue the tasks that are offered now and wait for no parent."""
     while s.counts[ARRIVED] < len(s.arrivals) and s.tasks[s.arrivals[s.counts[ARRIVED]]].offered == now:
@@ -135,7 +144,21 @@ def index_nodes(records: Any) -> None:
         changed(s, node)
 
 
-@inner_kernel
+@inlined.kernel
+def ask_for_next(s: Sim) -> None:
+    """Ask the memory for what comes next: what the task that ends next holds, and a task that arrives soon."""
+    if s.counts[PENDING] > 0:
+        chunk = s.tasks[s.heap_codes[0] // 3].chunk
+        prefetch(s.chunks, chunk, 0)
+        prefetch(s.chunks, chunk, 1)
+    ahead = s.counts[ARRIVED] + AHEAD
+    if ahead < len(s.arrivals):
+        row = s.arrivals[ahead]
+        for line in range(LINES):
+            prefetch(s.tasks, row, line)
+
+
+@inlined.kernel
 def begin_instant(s: Sim, until_time: float, enough: bool) -> bool:
     """Apply the events of the next instant, if it is not past `until_time`, and tell whether there was one.
 
@@ -151,15 +174,15 @@ def begin_instant(s: Sim, until_time: float, enough: bool) -> bool:
     s.counts[RELEASED] = 0
     release(s, now)
     arrive(s, now)
-    if s.counts[PENDING] > 0:
-        prefetch(s.tasks, s.heap_codes[0] // 3, 0)
-    apply_outages(s, now)
+    ask_for_next(s)
+    if s.counts[OUTAGES] < len(s.outage_times):
+        apply_outages(s, now)
     if s.settings[CAPS]:
         go_to_cap(s, now)
     return True
 
 
-@inner_kernel
+@inlined.kernel
 def events_since(s: Sim, before: int) -> int:
     """Return how many tasks have arrived or finished beyond `before`."""
     return int(s.counts[FINISHED] + s.counts[ARRIVED] - before)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from scheduler_sim.engine import inlined
 from scheduler_sim.engine.codes import CALLED, DRF, LEARNED, MILLI, MULTIFACTOR, QUEUED, RUNNING
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.calling import call_scores, set_state
@@ -83,7 +84,7 @@ def plant(s: Sim, row: int) -> None:
     tree_insert(s, t.rank, cpu, gpu)
 
 
-@inner_kernel
+@inlined.kernel
 def plant_lone(s: Sim) -> None:
     """Put the only task that waits into the tree, if it is not there: many start before anybody looks for them."""
     if s.counts[LONE] > 0:
@@ -129,7 +130,7 @@ def smallest_need(t: Any, fraction: float) -> tuple[int, int]:
     return t.cpu, t.gpu
 
 
-@inner_kernel
+@inlined.kernel
 def enqueue(s: Sim, row: int) -> None:
     """Add a ready task."""
     t = s.tasks[row]
@@ -146,7 +147,7 @@ def enqueue(s: Sim, row: int) -> None:
         s.counts[LISTED] += 1
 
 
-@inner_kernel
+@inlined.kernel
 def dequeue(s: Sim, row: int) -> None:
     """Take a task out that starts."""
     t = s.tasks[row]

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from scheduler_sim.engine import inlined
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.state import Sim, View, fits
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
 
 
-@inner_kernel
+@inlined.kernel
 def is_whole_node(s: Sim, view: View, node: int, t: Any) -> bool:
     """Tell whether a gang may take `node` as one of its whole nodes."""
     if view.away[node] > 0 or view.cores[node] < t.full_cpu or view.ram[node] < t.full_memory:

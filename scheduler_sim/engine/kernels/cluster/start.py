@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from scheduler_sim.engine import inlined
 from scheduler_sim.engine.codes import CPU_SIDE, DRF, FINISH, FINISHED, GPU_SIDE, MILLI, MULTIFACTOR, RUNNING
 from scheduler_sim.engine.formulas import held_times_compiled
 from scheduler_sim.engine.jit import inner_kernel
@@ -33,12 +34,12 @@ from scheduler_sim.engine.kernels.cluster.state import (
     take_gpus,
 )
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
+from scheduler_sim.engine.kernels.structures.calendar import add_event
 from scheduler_sim.engine.kernels.structures.gang_buffer import begin_span, write_piece
-from scheduler_sim.engine.kernels.structures.heap import heap_push
 from scheduler_sim.engine.kernels.structures.timeline import span
 
 
-@inner_kernel
+@inlined.kernel
 def sides(s: Sim, t: Any, runtime: float, fraction: float, group: int) -> tuple[float, float]:
     """Return how long a task on `group` holds its cores and its GPUs, given its runtime."""
     cpu, gpu = worked(s, t, runtime, fraction, group)
@@ -47,13 +48,13 @@ def sides(s: Sim, t: Any, runtime: float, fraction: float, group: int) -> tuple[
     return cpu, gpu
 
 
-@inner_kernel
+@inlined.kernel
 def stretched(s: Sim, t: Any, seconds: float) -> float:
     """Return for how long devices are held that work for `seconds`: starts and checkpoints cost time."""
     return float(t.overhead + span(s.checkpoints, seconds))
 
 
-@inner_kernel
+@inlined.kernel
 def worked(s: Sim, t: Any, runtime: float, fraction: float, group: int) -> tuple[float, float]:
     """Return how long the cores and the GPUs of a task on `group` work, given its runtime."""
     return held_times_compiled(
@@ -70,7 +71,7 @@ def worked(s: Sim, t: Any, runtime: float, fraction: float, group: int) -> tuple
     )
 
 
-@inner_kernel
+@inlined.kernel
 def piece_sides(s: Sim, t: Any, runtime: float, fraction: float, count: int) -> tuple[float, float]:
     """Return how long a task on the found pieces holds its cores and its GPUs.
 
@@ -126,7 +127,7 @@ def longest_fetched(s: Sim, row: int) -> float:
     return longest
 
 
-@inner_kernel
+@inlined.kernel
 def changed(s: Sim, node: int) -> None:
     """Bring what is derived from a node's free devices up to date."""
     if s.settings[INDEXED]:
@@ -160,9 +161,9 @@ def start(s: Sim, row: int, fraction: float, count: int, now: float) -> None:
         t.fraction = 1.0 if t.on_gpu else 0.0
     if t.hybrid and fraction > 0.0 and fraction < 1.0 and cpu_time != gpu_time:
         early = 3 * row + (CPU_SIDE if cpu_time < gpu_time else GPU_SIDE)
-        heap_push(s.heap_times, s.heap_codes, s.counts[PENDING], now + min(cpu_time, gpu_time), early)
+        add_event(s, s.counts[PENDING], now + min(cpu_time, gpu_time), early)
         s.counts[PENDING] += 1
-    heap_push(s.heap_times, s.heap_codes, s.counts[PENDING], now + max(cpu_time, gpu_time), 3 * row + FINISH)
+    add_event(s, s.counts[PENDING], now + max(cpu_time, gpu_time), 3 * row + FINISH)
     s.counts[PENDING] += 1
     t.crossed = crossed(s, count)
     t.chunk = -1
@@ -260,7 +261,7 @@ def give_gpu(s: Sim, row: int) -> None:
         chunk = c.more
 
 
-@inner_kernel
+@inlined.kernel
 def give_all(s: Sim, row: int, now: float) -> None:
     """Give back what a task still holds, and charge its user."""
     t = s.tasks[row]
@@ -316,7 +317,7 @@ def tell_pieces(s: Sim, row: int, begun: float, now: float) -> None:
         chunk = c.more
 
 
-@inner_kernel
+@inlined.kernel
 def end(s: Sim, row: int, now: float) -> None:
     """Finish a task: what it still holds is free, and its children have one parent less to wait for."""
     tell_pieces(s, row, s.tasks[row].start, now)
@@ -324,7 +325,7 @@ def end(s: Sim, row: int, now: float) -> None:
     finish(s, row, now)
 
 
-@inner_kernel
+@inlined.kernel
 def finish(s: Sim, row: int, now: float) -> None:
     """Write down that a task has finished; of one instant the lower row comes first."""
     s.tasks[row].finish = now

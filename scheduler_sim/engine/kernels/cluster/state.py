@@ -4,10 +4,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from scheduler_sim.engine import inlined
 from scheduler_sim.engine.codes import COMMON, MILLI
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.records import addresses, readable, record_of
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
+from scheduler_sim.engine.kernels.structures.calendar import EVENT
 from scheduler_sim.engine.kernels.structures.gang_buffer import PIECE
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
@@ -64,13 +66,14 @@ the step of the power cap that holds now. CAPPED: a task waits for power."""
     CLASSED,
     MOST_MEMORY,
     STRIDE,
+    BY_CORES,
     SETTINGS,
-) = range(22)
+) = range(23)
 """Places in the vector of settings. STRETCHED: starts may cost time, and checkpoints are written. BY_TIE: equal
 scores go by `rank`, not by row. TOGETHER: gangs are laid into as few racks as can be. SLEEPS: idle nodes go to
 sleep. CAPS: the power cap holds starts back. CLASSED: a placement looks at classes of nodes. MOST_MEMORY: that any task
 asks for, in KiB. STRIDE: the rows of `speeds` of a step of frequency; a task that started at a later one has its
-`paces` among the rows of that."""
+`paces` among the rows of that. BY_CORES: a placement looks for nodes by their free cores."""
 
 TASK = np.dtype(
     [
@@ -244,6 +247,11 @@ class Sim(NamedTuple):
     call_table: FloatArray
     call_state: FloatArray
     call_at: FloatArray
+    later: Any
+    span_first: IntArray
+    span_words: IntArray
+    calendar: IntArray
+    calendar_reals: FloatArray
 
 
 DIMENSIONS = {
@@ -304,6 +312,7 @@ FLOATS = {
     "call_table",
     "call_state",
     "call_at",
+    "calendar_reals",
 }
 """Arrays of doubles; the others hold 64-bit integers."""
 
@@ -318,6 +327,7 @@ _OTHERS = {
     "chunks": CHUNK,
     "classes": CLASS,
     "gang_pieces": PIECE,
+    "later": EVENT,
     **dict.fromkeys(VIEWS, VIEW),
     "allowed": np.dtype(np.uint8),
 }
@@ -354,7 +364,7 @@ def copy_view(target: View, source: View) -> None:
             target.left[node, device] = source.left[node, device]
 
 
-@inner_kernel
+@inlined.kernel
 def tightest(view: View, node: int, share: int) -> int:
     """Return the shared device with the least room that still holds `share`, the lowest of equals, or -1."""
     best = -1
@@ -368,7 +378,7 @@ def tightest(view: View, node: int, share: int) -> int:
     return best
 
 
-@inner_kernel
+@inlined.kernel
 def fits(view: View, node: int, cpu: int, whole: int, share: int, memory: int) -> bool:
     """Tell whether `node` has this left."""
     if view.away[node] > 0 or view.cores[node] < cpu or view.ram[node] < memory:
@@ -410,7 +420,7 @@ def give_share(view: View, node: int, device: int, share: int) -> None:
     view.devices[node] += share
 
 
-@inner_kernel
+@inlined.kernel
 def take_gpus(view: View, node: int, mask: int, device: int, share: int) -> None:
     """Take whole devices and a part of one more (`device` -1 for none)."""
     view.free[node] &= ~mask
@@ -419,7 +429,7 @@ def take_gpus(view: View, node: int, mask: int, device: int, share: int) -> None
         take_share(view, node, device, share)
 
 
-@inner_kernel
+@inlined.kernel
 def give_gpus(view: View, node: int, mask: int, device: int, share: int) -> None:
     """Give whole devices and a part of one more back."""
     view.free[node] |= mask
@@ -428,7 +438,7 @@ def give_gpus(view: View, node: int, mask: int, device: int, share: int) -> None
         give_share(view, node, device, share)
 
 
-@inner_kernel
+@inlined.kernel
 def needs(t: Any, fraction: float, piece: int) -> tuple[int, int, int, int]:
     """Return thousandths of cores, whole GPUs, thousandths of a shared one and KiB of one piece of a task.
 
@@ -444,7 +454,7 @@ def needs(t: Any, fraction: float, piece: int) -> tuple[int, int, int, int]:
     return t.last_cpu, t.last_gpu // MILLI, t.last_gpu % MILLI, t.last_memory
 
 
-@inner_kernel
+@inlined.kernel
 def pieces_of(t: Any) -> int:
     """Return on how many nodes a task runs."""
     if t.full_nodes == 0:
