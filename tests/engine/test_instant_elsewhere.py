@@ -4,11 +4,13 @@ A few instants of each policy by default; INSTANT_CASES=1000 looks at that many 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from scheduler_sim.engine import Cluster, NodeGroup, Simulation, Workload, parse_policy
+from scheduler_sim.engine.clusters.overheads import Checkpoints
 from scheduler_sim.engine.instant import Decisions, Schedule, decisions, site_decisions, standing
 from scheduler_sim.engine.instant.standing import Standing
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PREEMPTIONS
@@ -41,6 +43,8 @@ def of_many_widths(policy: str, seed: int) -> Simulation:
 
 def on_a_pool(policy: str, seed: int) -> Simulation:
     workload, cluster, options = random_pool_case(seed)
+    if policy.endswith("~checkpoint"):
+        options = replace(options, checkpoints=Checkpoints(1.0, write=0.25, read=0.5))
     return Simulation(workload, cluster, parse_policy(policy), seed=seed, options=options)
 
 
