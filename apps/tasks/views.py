@@ -90,7 +90,10 @@ def workload_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "runs": workload.runs.order_by("-pk")[:10],
         "audit": audit_lines(workload.audit),
         "requests": request_lines(workload.audit),
-        "parameters": dict(workload.generator_parameters),
+        "parameters": {
+            name: ("yes" if value else "no") if isinstance(value, bool) else value
+            for name, value in workload.generator_parameters.items()
+        },
     }
     if (name := workload.audit.get("fitted_to")) and (base := Workload.objects.filter(name=name).first()):
         # The parameters hold the digest of its tasks.

@@ -309,6 +309,8 @@ def test_a_year_like_a_stored_workload_is_made_once_and_compared_with_it(
     page = client.get(f"/workloads/{stored.pk}/").content.decode()
     assert f'<a href="/workloads/{record.pk}/">record</a>' in page
     assert stored.generator_parameters["fitted_to"] not in page
+    assert stored.generator_parameters["redraw"] is False
+    assert '<td class="break">no</td>' in page
     assert document(*order)["created"] is False
     found = document("compareworkloads", "record", stored.name)
     assert {one["name"] for one in found["distances"]} >= {"run time", "estimate", "processors", "rank of the user"}
