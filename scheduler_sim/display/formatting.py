@@ -103,8 +103,11 @@ def percent_done(share: float) -> int:
 
 
 def percent_change(value: float | None, base: float | None) -> str:
-    """Return how far `value` is from `base`: `-63%`, `+4.2%`, and `×12` or `÷12` from ten times on."""
-    if value is None or base is None or base == 0:
+    """Return how far `value` is from `base`: `-63%`, `+4.2%`, and `×12` or `÷12` from ten times on.
+
+    No share tells how far anything is from nothing, or from less, as a cost at negative prices is.
+    """
+    if value is None or base is None or base <= 0:
         return NO_DATA
     ratio = value / base
     if ratio >= 10:
@@ -118,7 +121,7 @@ def percent_change(value: float | None, base: float | None) -> str:
 
 
 def change_in_words(value: float, base: float, *, more: str = "higher", less: str = "lower") -> str:
-    """Return how far `value` is from `base`, neither of them zero, as a sentence says it: `63% lower`."""
+    """Return how far `value` is from `base`, both above zero, as a sentence says it: `63% lower`."""
     ratio = value / base
     if ratio >= 2:
         return f"{ratio:,.1f} times {more}" if ratio < 10 else f"{ratio:,.0f} times {more}"

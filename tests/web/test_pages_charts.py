@@ -136,6 +136,8 @@ def test_a_column_has_one_unit_and_one_number_of_decimals():
         (5, 100, "÷20"),
         (100, 100, "0%"),
         (1, 0, "no data"),
+        (-0.2, -0.3, "no data"),
+        (-0.1, 0.2, "-150%"),
     ],
 )
 def test_differences_are_written_as_people_say_them(value, base, text):

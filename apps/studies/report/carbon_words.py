@@ -49,7 +49,7 @@ def _sentence(carbon: Mapping[str, Mapping[int, float]], wait: Mapping[str, Mapp
         return ""
     best = min(known, key=known.__getitem__)
     if best == base:
-        return f"no policy emits less carbon than {base}." if len(known) > 1 else ""
+        return f"No policy emits less carbon than {base}." if len(known) > 1 else ""
     seeds = sorted(set(carbon[best]) & set(carbon[base]))
     saved = _interval([1 - carbon[best][seed] / carbon[base][seed] for seed in seeds if carbon[base][seed]])
     waited = _interval([wait[best][seed] - wait[base][seed] for seed in seeds])

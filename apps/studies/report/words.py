@@ -81,7 +81,7 @@ def _against_base(cell: CellFigures, figure: str, base: str, *, named: bool) -> 
         f"{where}{cell.best} {_verb(best.interval.mean, other.interval.mean)} the {_short(figure)} from "
         f"{before} under {base} to {after}"
     )
-    if best.interval.mean and other.interval.mean:
+    if best.interval.mean > 0 and other.interval.mean > 0:
         text += f", {change_in_words(best.interval.mean, other.interval.mean)}"
     difference = best.difference
     if difference is None or math.isnan(difference.interval.low):
