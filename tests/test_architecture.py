@@ -22,6 +22,7 @@ ENGINE = (
         "codes",
         "units",
         "clock",
+        "indexes",
         "jit",
         "linked",
         "inlined",

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from scheduler_sim.engine import indexes
+
 _ENGINE = Path(__file__).parent
 _PACKAGE = __name__.rpartition(".")[0]
 # They say how functions are compiled, or teach Numba types and calls, which a function may use that imports none.
@@ -35,7 +37,7 @@ def digest(module: str) -> str:
         if name not in parts:
             parts[name] = _whole_part(name)
             ahead.extend(parts[name].called)
-    summary = hashlib.sha256(_taught())
+    summary = hashlib.sha256(_taught(indexes.are_never_negative(module)))
     for name in sorted(parts):
         summary.update(f"{name.removeprefix(_PACKAGE)} {parts[name].hash}\n".encode())
     return summary.hexdigest()[:16]
@@ -61,8 +63,9 @@ _whole_part = cache(_part)
 
 
 @cache
-def _taught() -> bytes:
-    return b"".join(_ENGINE.joinpath(*name.split(".")).with_suffix(".py").read_bytes() for name in EVERYWHERE)
+def _taught(never_negative: bool) -> bytes:
+    names = (*EVERYWHERE, "indexes") if never_negative else EVERYWHERE
+    return b"".join(_ENGINE.joinpath(*name.split(".")).with_suffix(".py").read_bytes() for name in names)
 
 
 def _called(module: str) -> Iterator[str]:

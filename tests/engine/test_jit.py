@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
-from scheduler_sim.engine import jit, sources
+from scheduler_sim.engine import indexes, jit, sources, units
+from scheduler_sim.engine.kernels.site import state
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -127,6 +129,21 @@ def test_code_for_other_arguments_is_never_taken_for_one_s_own(tmp_path: Path, m
     assert third(3.0) == 1.5
     assert third(3) == 1.5
     assert sum(third.stats.cache_hits.values()) == 1
+
+
+def test_kernels_of_sites_take_an_index_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    read = {}
+    for module in (units, state):
+        names: dict[str, Any] = {"__name__": module.__name__}
+        exec(compile("def read(values, at):\n    return values[at]", str(module.__file__), "exec"), names)
+        read[module] = jit.kernel(names["read"])
+    behind_the_first = np.arange(3.0)[1:]
+    assert (read[units](behind_the_first, -1), read[state](behind_the_first, -1)) == (2.0, 0.0)
+    # An edit of how they do that counts for them alone.
+    assert [indexes.are_never_negative(module.__name__) for module in (units, state)] == [False, True]
+    assert sources._taught(True).startswith(sources._taught(False))
+    assert sources._taught(True) != sources._taught(False)
 
 
 def test_what_teaches_numba_counts_for_every_kernel() -> None:

@@ -5,10 +5,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scheduler_sim.engine.codes import COMMON
+from scheduler_sim.engine.indexes import never_negative
 from scheduler_sim.engine.kernels.records import addresses, record_of_columns
 from scheduler_sim.engine.kernels.site.kinds import KIND
 from scheduler_sim.engine.kernels.structures import gang_buffer
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
+
+never_negative(__name__.rpartition(".")[0])
 
 COMING, HELD, WAITING, RUNS, STOPPED, DONE, PAUSED = range(7)
 """What a task does: it has not come yet, waits for its parents, may start, runs, was stopped and may not start again
