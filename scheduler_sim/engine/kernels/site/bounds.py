@@ -63,6 +63,29 @@ def free_for(s: State, kind: int, end: float) -> bool:
 
 
 @inner_kernel
+def is_of_use_before(s: State, entry: int, begin: float, bound: float) -> bool:
+    """Tell whether an eased node (see `former`) is of use to an entry from an instant before a bound on."""
+    words, kind, limit, step = s.settings[WORDS], s.entry_kind[entry], s.entry_limit[entry], s.reals[RESOLUTION]
+    known = known_place(s, kind, True) * words * WORD
+    for w in range(words):
+        bits = s.eased_words[w] & s.kind_masks[kind * words + w] & s.up_words[w]
+        while bits != 0:
+            node = w * 64 + lowest_bit(bits)
+            bits &= bits - 1
+            time = max(s.known_times[known + node], begin)
+            promise = s.promise_first[node]
+            while promise >= 0 and time < bound:
+                if s.promise_end[promise] > time:
+                    if s.promise_begin[promise] + step >= time + limit:
+                        break
+                    time = s.promise_end[promise]
+                promise = s.promise_next[promise]
+            if time < bound:
+                return True
+    return False
+
+
+@inner_kernel
 def earliest_begin(s: State, entry: int, begin: float, latest: float) -> float:
     """Return an instant from `begin` on before which no plan of an entry begins, infinity where it is after `latest`.
 

@@ -13,6 +13,7 @@ from scheduler_sim.engine.errors import OversizedTasks
 from scheduler_sim.engine.kernels.attempts import buffer_columns, buffer_for
 from scheduler_sim.engine.kernels.site import state
 from scheduler_sim.engine.kernels.site.asks import Asks
+from scheduler_sim.engine.kernels.site.former import MOST_FORMER
 from scheduler_sim.engine.kernels.site.hopeless import never_reasons
 from scheduler_sim.engine.kernels.site.keys import fixed_keys, fixed_terms, leads
 from scheduler_sim.engine.kernels.site.kinds import WORD, as_words
@@ -156,6 +157,7 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         queue_entries=rows(queued + 1),
         entry_settled=rows(queued),
         entry_planned=np.full(queued, np.inf),
+        **_former(queued, words),
         child_first=child_first,
         child_rows=child_rows,
         # What may be to come of all tasks, what one instant adds, and as much again: beyond half of it stale events go.
@@ -349,6 +351,18 @@ def _meter(limits: LimitTable, site: Site, settings: IntArray) -> None:
     settings[state.CHARGES] = settings[state.BY_FACTORS] or (meters and calculates)
     settings[state.SPENDS] = uses and calculates and "safe" not in site.enforces
     settings[state.CHECKS] |= settings[state.SPENDS]
+
+
+def _former(queued: int, words: int) -> dict[str, Any]:
+    """Return an empty list of plans of the pass before."""
+    size = min(MOST_FORMER, 2 * queued + 2)
+    room: dict[str, Any] = {f"former_{name}": np.zeros(size, np.int64) for name in ("entry", "next", "before")}
+    room |= {f"former_{name}": np.zeros(size) for name in ("begin", "end", "bound")}
+    return room | {
+        "former_words": np.zeros(size * words, np.int64),
+        "entry_former": np.zeros(queued, np.int64),
+        "eased_words": np.zeros(words, np.int64),
+    }
 
 
 def _answers(words: int) -> dict[str, Any]:

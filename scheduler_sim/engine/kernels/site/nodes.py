@@ -26,6 +26,7 @@ def turn(s: State, kind: int, node: int, now: float) -> None:
     bit = 1 << (node % 64)
     if s.node_away[node] == 0:
         s.up_words[node // 64] |= bit
+        s.eased_words[node // 64] |= bit
         note_release(s, node)
     else:
         s.up_words[node // 64] &= ~bit

@@ -4,6 +4,14 @@ import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.bounds import earliest_begin, free_for, skip_to
+from scheduler_sim.engine.kernels.site.former import (
+    begin_turn,
+    begin_turns,
+    end_turns,
+    follows,
+    former_bound,
+    note_promise,
+)
 from scheduler_sim.engine.kernels.site.limits import over_amount, over_array, over_count
 from scheduler_sim.engine.kernels.site.match import choose, enough, mark_chosen
 from scheduler_sim.engine.kernels.site.passes import (
@@ -90,7 +98,9 @@ def plan_pass(s: State, now: float, keeping: int) -> None:
     for w in range(words):
         s.kept_words[w] = 0
     tried = starts = 0
-    counts_tries = _bounds_tries(s)
+    counts_tries, is_followed = _bounds_tries(s), follows(s)
+    if is_followed:
+        begin_turns(s)
     parts = len(s.part_seen)
     i = -1
     while i < last:
@@ -102,6 +112,8 @@ def plan_pass(s: State, now: float, keeping: int) -> None:
             break
         if t.state != WAITING or t.preempting == s.counts[PASS]:
             continue
+        if is_followed:
+            begin_turn(s, entry)
         part = s.kinds[s.entry_kind[entry]].part
         place = t.array * parts + part
         if t.array > 0:
@@ -140,6 +152,8 @@ def plan_pass(s: State, now: float, keeping: int) -> None:
                     s.kept_words[w] |= s.part_masks[part * words + w]
         if outcome != GIVEN_UP:
             last = _last_to_start(s, last, i, instant)
+    if is_followed:
+        end_turns(s)
     if starts > 0:
         tidy(s)
 
@@ -246,7 +260,10 @@ def _bound(s: State, entry: int, instant: float, latest: float) -> float:
     bound, likely = instant, s.entry_planned[entry]
     if s.ask_bounded[ask] == PLANNED_BY - s.counts[PASS]:
         bound = s.ask_bound[ask]
-    if bound < likely < latest:
+    as_before = former_bound(s, entry, instant)
+    if as_before > -np.inf:
+        bound = max(bound, as_before)
+    elif bound < likely < latest:
         by_likely = earliest_begin(s, entry, bound, likely)
         bound = earliest_begin(s, entry, likely, latest) if by_likely == np.inf else by_likely
     else:
@@ -336,7 +353,10 @@ def _plan(s: State, entry: int, now: float, only_now: bool) -> int:
         if reason != NO_REASON:
             s.site_tasks[row].reason = reason
             return GIVEN_UP
-        promise(s, first, max(last, first + resolution), horizon)
+        end = max(last, first + resolution)
+        promise(s, first, end, horizon)
+        if follows(s) and first < horizon:
+            note_promise(s, entry, first, end, bound)
         s.ask_bounded[s.entry_ask[entry]] = PLANNED_BY - s.counts[PASS]
         s.entry_planned[entry] = at
         return PLANNED

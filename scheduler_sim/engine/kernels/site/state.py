@@ -72,8 +72,14 @@ OWN_LOOPS, EVERY_EVENT = range(2)
     TOLD,
     BROKEN,
     IN_VAIN,
+    FORMER,
+    TURN,
+    FOLLOWED,
+    FREE_FORMER,
+    MADE_FORMER,
+    FULL,
     FIELDS,
-) = range(COMMON, COMMON + 32)
+) = range(COMMON, COMMON + 38)
 """Places in the vector of counts behind those of `codes`.
 
 PENDING entries of the heap; TIMER timers taken; QUEUE entries that wait; RUN tasks that run; SPARE pieces free; SLOTS
@@ -84,7 +90,9 @@ submitted anew; CALCULATED whether usage has been calculated; SAVED chosen nodes
 changes of nodes; PASSES that planned, and how often they TRIED to plan a task;
 LISTED promises of single nodes; PROMISED changes of the plan so far; SETS of nodes of running tasks not in use;
 UNDER tasks that would be suspended; PAUSES tasks that are; TOLD timers to come that are not drawn; BROKEN nodes that
-are away by chance; IN_VAIN failures by chance and repairs since a task started.
+are away by chance; IN_VAIN failures by chance and repairs since a task started. Of `former` plans: FORMER the one that
+comes next, TURN that of the entry whose turn it is, FOLLOWED changes of nodes that were eased, FREE_FORMER the first
+place that is free, MADE_FORMER places that were taken so far, FULL the last pass in which there was none.
 """
 
 (
@@ -276,6 +284,15 @@ class State(NamedTuple):
     queue_entries: IntArray
     entry_settled: IntArray
     entry_planned: FloatArray
+    entry_former: IntArray
+    former_entry: IntArray
+    former_next: IntArray
+    former_before: IntArray
+    former_words: IntArray
+    former_begin: FloatArray
+    former_end: FloatArray
+    former_bound: FloatArray
+    eased_words: IntArray
     child_first: IntArray
     child_rows: IntArray
     heap_times: FloatArray
@@ -390,6 +407,7 @@ FLOATS = {
     "counter_decay", "qos_limit_factor",
     "heap_times", "timer_times", "core_speeds", "gpu_paces", "group_watts", "group_prices", "run_ends", "slot_times",
     "promise_begin", "promise_end", "shut_from", "shut_until", "ready_times", "known_times",
+    "former_begin", "former_end", "former_bound",
     "ask_bound", "entry_planned", "answer_time", "answer_until", "answer_earliest", "attempt_starts", "attempt_ends",
 }  # fmt: skip
 """Arrays of doubles; the others but the records hold 64-bit integers."""
