@@ -70,7 +70,7 @@ def _rank(s: State, row: int) -> int:
         return int(t.sequence - FIRST)
     level = s.part_tier[s.kinds[s.entry_kind[t.entry]].part]
     if s.settings[PREEMPTION] == BY_QOS:
-        level = s.qos_level[t.qos]
+        level = s.qos_level[t.qos if t.qos >= 0 else len(s.qos_level) - 1]
     return int((2 * -level + (t.state == PAUSED)) * STEP + t.sequence)
 
 

@@ -219,16 +219,17 @@ def _has_enough(s: State, entry: int) -> bool:
     t = s.site_tasks[s.entry_task[entry]]
     part, association = s.kinds[s.entry_kind[entry]].part, t.association + 1
     base = s.counts[PASS] << 32
-    s.user_seen[t.user] = max(s.user_seen[t.user], base)
+    user = t.user if t.user >= 0 else len(s.user_seen) - 1
+    s.user_seen[user] = max(s.user_seen[user], base)
     s.part_tried[part] = max(s.part_tried[part], base)
     s.association_seen[association] = max(s.association_seen[association], base)
     if (
-        s.user_seen[t.user] - base >= s.settings[PER_USER]
+        s.user_seen[user] - base >= s.settings[PER_USER]
         or s.part_tried[part] - base >= s.settings[PER_PARTITION]
         or s.association_seen[association] - base >= s.settings[PER_ASSOCIATION]
     ):
         return True
-    s.user_seen[t.user] += 1
+    s.user_seen[user] += 1
     s.part_tried[part] += 1
     s.association_seen[association] += 1
     return False

@@ -27,6 +27,7 @@ from scheduler_sim.engine.kernels.site.state import (
     YOUNGEST_FIRST,
     State,
 )
+from scheduler_sim.engine.kernels.site.use import of_qos
 
 RELEASE_TIME = 0.1
 """Seconds between telling a task to stop and having what it holds back (measured)."""
@@ -60,7 +61,7 @@ def ask_to_go(s: State, row: int, now: float) -> None:
         return
     grace = s.part_grace[s.kinds[s.entry_kind[t.entry]].part]
     if s.settings[PREEMPTION] == BY_QOS:
-        grace = s.qos_grace[t.qos]
+        grace = of_qos(s.qos_grace, t.qos)
     if grace == 0.0:
         tell_to_stop(s, row, now, False)
         return
@@ -114,7 +115,9 @@ def _goes_first(s: State, one: int, other: int) -> bool:
             return bool(np.floor(a.begun) > np.floor(b.begun))
         return one < other
     if s.settings[PREEMPTION] == BY_QOS:
-        rank, rank_b = s.qos_rank[a.qos], s.qos_rank[b.qos]
+        last = len(s.qos_rank) - 1
+        rank = s.qos_rank[a.qos if a.qos >= 0 else last]
+        rank_b = s.qos_rank[b.qos if b.qos >= 0 else last]
     else:
         rank = s.part_tier[s.kinds[s.entry_kind[a.entry]].part]
         rank_b = s.part_tier[s.kinds[s.entry_kind[b.entry]].part]
@@ -153,7 +156,7 @@ def list_victims(s: State, row: int, now: float) -> None:
             gives_way = v.qos >= 0 and s.qos_preempts[t.qos * many + v.qos]
         else:
             gives_way = s.part_tier[s.kinds[s.entry_kind[v.entry]].part] < _tier(s, row)
-        if not gives_way or v.state != RUNS or v.give_way < np.inf or now < v.begun + s.qos_exempt[v.qos]:
+        if not gives_way or v.state != RUNS or v.give_way < np.inf or now < v.begun + of_qos(s.qos_exempt, v.qos):
             continue
         mode = mode_of(s, other)
         if mode in (NO_MODE, SUSPENDS) or not _on_nodes_of(s, other, row):
