@@ -33,7 +33,8 @@ from scheduler_sim.engine.learning.evaluation import (
     yardsticks,
 )
 from scheduler_sim.engine.learning.sampling import Parts
-from scheduler_sim.engine.learning.search import SearchSettings, search
+from scheduler_sim.engine.learning.search import search
+from scheduler_sim.engine.learning.settings import SearchSettings
 from scheduler_sim.engine.policies.learned import learned_order
 from scheduler_sim.engine.traces import read_trace
 from scheduler_sim.engine.workloads.workload import FloatArray
@@ -97,14 +98,14 @@ def searched(parts: Parts, options: argparse.Namespace) -> dict[str, list[dict]]
             threads=1,
         )
         start = time.perf_counter()
-        result = search(parts, options.processors, settings, seed=seed)
+        result = search(parts, pool(options.processors), settings, seed=seed)
         document = {
             "seed": seed,
             "validation": result.validation,
             "seconds": time.perf_counter() - start,
             "sequences": result.sequences_played,
             "generations": min(result.curve, key=lambda point: point.validation).generation,
-            "document": result.document(),
+            "document": result.document,
         }
         found.setdefault(backfill, []).append(document)
         if options.keep:

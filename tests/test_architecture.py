@@ -17,7 +17,7 @@ ENGINE = (
     (
         "errors",
         "finite",
-        "order_sources",
+        "part_sources",
         "version",
         "codes",
         "units",

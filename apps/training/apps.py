@@ -15,14 +15,14 @@ class TrainingConfig(AppConfig):
         """Let policies name stored models, and record deletions of models for the audit log."""
         from apps.training.models import PREFIX, TrainedModel
         from scheduler_sim.accounts.audit import record_deletions
-        from scheduler_sim.engine.order_sources import ORDER_SOURCES
+        from scheduler_sim.engine.part_sources import PART_SOURCES
 
-        ORDER_SOURCES[PREFIX] = _stored_order
+        PART_SOURCES[PREFIX] = _stored_part
         record_deletions(TrainedModel, "model")
 
 
-def _stored_order(reference: str) -> Any:
+def _stored_part(kind: str, reference: str) -> Any:
     # The registry brings the policies, which few commands need.
-    from apps.training.registry import stored_order
+    from apps.training.registry import stored_part
 
-    return stored_order(reference)
+    return stored_part(kind, reference)

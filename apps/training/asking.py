@@ -13,7 +13,7 @@ from apps.training.requests import KINDS, SEARCHED, InvalidTraining, ModelReques
 from scheduler_sim.accounts import audit
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.services import job_submit
-from scheduler_sim.engine.learning.search import BACKFILLS, SearchSettings
+from scheduler_sim.engine.learning.settings import BACKFILLS, SEARCHABLE, SearchSettings
 from scheduler_sim.web.api import LARGEST_KEY, StrictSerializer
 
 LARGEST = 2**31 - 1
@@ -100,8 +100,12 @@ class SearchRequestSerializer(StrictSerializer):
     workload = serializers.IntegerField(min_value=1, max_value=LARGEST_KEY, help_text="Key of the tasks.")
     name = _text(SearchRequest, "name", "Made from the workload and the backfill when left out.")
     processors = _whole(SearchRequest, "processors", "Of the pool; the trace's own size when left out.")
+    cluster = _text(SearchRequest, "cluster", "Instead of a pool, for choices other than order: a preset.")
+    choice = _setting("choice", f"What is searched: {', '.join(SEARCHABLE)}.")
     objective = _setting("objective", "The figure to lower: bsld, jct or wait.")
     backfill = _setting("backfill", f"What the order is searched together with: {', '.join(BACKFILLS)}.")
+    order = _setting("order", "Beside which a node or a split is chosen.")
+    preemption = _setting("preemption", "How tasks are stopped where that is searched: suspend, checkpoint or requeue.")
     form = _setting("form", "linear (terms, products), mlp (one hidden layer) or history (also what users have done).")
     seed = _whole(SearchRequest, "seed", "Of the first search.", largest=LARGEST_KEY)
     searches = _whole(SearchRequest, "searches", "Each with its own seed; the best on the validation part is kept.")
@@ -109,6 +113,9 @@ class SearchRequestSerializer(StrictSerializer):
     generations = _setting("generations", "At most so many of each search.")
     population = _setting("population", "Candidates in a generation.")
     batch = _setting("batch", "Sequences that judge a generation.")
+    validations = _setting("validations", "Sequences that choose when to stop.")
+    check_every = _setting("check_every", "Generations between two looks at these.")
+    patience = _setting("patience", "Looks without improvement after which a search stops.")
     max_seconds = _setting("max_seconds", "Wall time after which a search stops early.")
     threads = _setting("threads", "Candidates played at the same time.")
     activate = serializers.BooleanField(default=True, help_text="Put it in use.")
@@ -118,6 +125,8 @@ class SearchRequestSerializer(StrictSerializer):
         settings = {name: attrs[name] for name in SEARCHED}
         others = {name: value for name, value in attrs.items() if name not in SEARCHED}
         try:
+            if attrs["cluster"]:
+                check_preset(attrs["cluster"])
             self.asked = SearchRequest(**others, settings=settings)
             self.asked.played_on()
         except InvalidTraining as error:

@@ -9,7 +9,7 @@ from apps.training.model_charts import significant
 from apps.training.models import BY_GROUP, TrainedModel
 from apps.training.registry import AGENT_KIND, HYBRID_KIND, RUNTIME_KIND, SCORE_KINDS
 from apps.training.requests import SEARCHED
-from scheduler_sim.engine.learning.search import SearchSettings
+from scheduler_sim.engine.learning.settings import SearchSettings
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,13 @@ class ModelCard:
         """Write the card from what is stored with a model."""
         scores = dict(model.scores)
         told = scores.pop(BY_GROUP, None) or {}
-        kind = "score" if model.kind in SCORE_KINDS else model.kind
+        kind = _kind(model)
         groups = [GroupFigure(**one) for one in told.get("groups", ())]
         figure, against = told.get("figure", "").replace("_", " "), told.get("against", "")
         return cls(
             model=str(model),
             kind=model.kind,
-            use=_USE.get(kind, "Not said."),
+            use=_CHOICES.get(model.kind) or _USE.get(kind, "Not said."),
             learned_from=[
                 (_words(key), significant(value)) for key, value in model.data_range.items() if value is not None
             ],
@@ -134,6 +134,12 @@ _USE = {
     AGENT_KIND: "The GPU fraction of tasks that may be split, by a table that is looked up while a run goes on.",
 }
 
+_CHOICES = {
+    "node": "The node of each task, beside the order and the backfilling of its search.",
+    "split": "The node and the GPU fraction of each task, beside the order and the backfilling of its search.",
+    "preemption": "Which tasks run and which are stopped, with the ~preemption and the backfilling of its search.",
+}
+
 _JUDGED = {
     "score": "Windows of the later half of the workload, which the search did not see, each begun on an idle machine.",
     HYBRID_KIND: "The newest fifth of the rows, which it was not fitted to, on free devices.",
@@ -153,6 +159,12 @@ _LIMITS = {
     ),
     AGENT_KIND: ("The figures are in-sample.", "The table fits the cluster that it was learned on."),
 }
+
+_LIMITS["choice"] = (
+    *_LIMITS["score"],
+    "It was searched on one cluster; on another, what is free there means something else.",
+)
+_JUDGED["choice"] = _JUDGED["score"].replace("machine", "cluster")
 
 _ONE_WORKLOAD = "One workload was learned from; on another site's tasks it is to be judged anew before it is used."
 _USERS = "Users are grouped by how many tasks they submitted; nothing is known of who they are, and none is named."
@@ -204,6 +216,7 @@ def _score_arguments(model: TrainedModel) -> Arguments:
         ("workload", _workload(model)),
         ("name", model.name),
         ("processors", known.get("processors")),
+        ("cluster", known.get("cluster")),
         *((name.replace("_", "-"), value) for name, value in changed.items()),
         ("seed", min(seeds)),
         ("searches", len(seeds)),
@@ -219,8 +232,16 @@ _AGAIN: Mapping[str, tuple[list[str], Callable[[TrainedModel], Arguments]]] = {
     RUNTIME_KIND: (["trainmodel", RUNTIME_KIND], _runtime_arguments),
     AGENT_KIND: (["trainmodel", AGENT_KIND], _agent_arguments),
     "score": (["trainpolicy"], _score_arguments),
+    "choice": (["trainpolicy"], _score_arguments),
 }
 """By kind: the command that trains such a model, and what to ask it for so that it makes the same, None for nothing."""
+
+
+def _kind(model: TrainedModel) -> str:
+    """Return under what a model stands in the tables here."""
+    if model.kind in _CHOICES:
+        return "choice"
+    return "score" if model.kind in SCORE_KINDS else model.kind
 
 
 def _words(key: str) -> str:

@@ -18,7 +18,7 @@ from scheduler_sim.background.models import Job
 from scheduler_sim.background.services import JobStateError, job_stop
 from scheduler_sim.display.viewing import control_form
 from scheduler_sim.engine.learning.rollout import OBJECTIVES
-from scheduler_sim.engine.learning.search import BACKFILLS
+from scheduler_sim.engine.learning.settings import BACKFILLS, SEARCHABLE
 from scheduler_sim.engine.policies.learned import FORMS
 from scheduler_sim.engine.predictors.regression import ALGORITHMS
 from scheduler_sim.web.access import refuse_without_control
@@ -29,6 +29,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "objective": tuple(OBJECTIVES),
     "backfill": BACKFILLS,
     "form": tuple(FORMS),
+    "choice": SEARCHABLE,
 }
 FORMS_OF: dict[str, type[ModelRequestSerializer | SearchRequestSerializer]] = {
     "model": ModelRequestSerializer,

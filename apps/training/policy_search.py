@@ -18,24 +18,23 @@ from apps.tasks.stored_tasks import load_tasks
 from apps.training.models import BY_GROUP, PolicySearch, TrainedModel
 from apps.training.registry import check_name, model_store
 from scheduler_sim import engine
-from scheduler_sim.engine.clusters.presets import pool
 from scheduler_sim.engine.learning.by_group import by_group, groups_of
 from scheduler_sim.engine.learning.evaluation import (
     held_out_rows,
     paired_interval,
-    window_figures,
+    policy_figures,
 )
 from scheduler_sim.engine.learning.sampling import Parts
-from scheduler_sim.engine.learning.search import CurvePoint, SearchResult, SearchSettings, search_seeds
-from scheduler_sim.engine.policies import ORDERS
-from scheduler_sim.engine.policies.learned import learned_order
+from scheduler_sim.engine.learning.search import CurvePoint, SearchResult, search_seeds
+from scheduler_sim.engine.learning.settings import ORDER, SearchSettings
+from scheduler_sim.engine.policies.choice_scoring import CHOICES
 from scheduler_sim.engine.policies.scoring import PAST_FEATURES, PAST_STATES, STATE_FEATURES, TASK_FEATURES
 from scheduler_sim.engine.workloads.workload import FloatArray
 
-COMPARED = ("fcfs", "sjf", "saf", "wfp3", "unicep", "f1", "f2", "f3", "f4")
-"""The orders that a new score is held against when it is stored; benchmarks/ holds it against all."""
-
 HELD_OUT_WINDOWS = 20
+
+BEST_OTHER = {True: "best_other_order", False: "best_other_policy"}
+"""Where the scores name the best of what is not learned, of an order and of another choice."""
 
 NOTED_EVERY = 2.0
 """Seconds between two notes of how far a search is."""
@@ -46,7 +45,7 @@ logger = logging.getLogger(__name__)
 def policy_train(
     *,
     workload: Workload,
-    processors: int,
+    cluster: engine.Cluster,
     name: str,
     settings: SearchSettings,
     seeds: list[int],
@@ -59,26 +58,29 @@ def policy_train(
     A KeyboardInterrupt stops the searches, and nothing is stored.
 
     Args:
+        cluster: a pool of processors for an order.
         progress: called in the searching thread at each look with the search's seed.
         noted: called in this thread whenever it was stored how far the search is.
 
     Raises:
         InvalidModelName: a name that could not stand in a policy.
-        InvalidParameter, InvalidWorkload: a workload that is too short or that a pool cannot play.
+        InvalidParameter, InvalidWorkload: a workload that is too short, or a cluster or tasks on which the choice
+            cannot be searched.
     """
     check_name(name)
     tasks = load_tasks(workload_id=workload.pk).workload
     parts = Parts.of(tasks, length=settings.length)
     with _shown(name, settings, seeds) as shown:
-        results = _search(parts, processors, settings, seeds, shown, progress, noted or (lambda _search: None))
+        results = _search(parts, cluster, settings, seeds, shown, progress, noted or (lambda _search: None))
     best = results[0]
     return model_store(
         name=name,
-        kind=settings.form,
-        artifact=json.dumps(best.document()),
+        kind=settings.kind,
+        artifact=json.dumps(best.document),
         parameters={
             **asdict(settings),
-            "processors": processors,
+            "processors": cluster.cores if cluster.is_pool else None,
+            "cluster": None if cluster.is_pool else cluster.name,
             "curve": best.curve_json(),
             "stopped": best.stopped,
             "searches": [
@@ -89,13 +91,16 @@ def policy_train(
         features=_features(settings),
         data_range=data_range(workload, parts),
         seed=best.seed,
-        scores=_scores(best, parts, processors),
+        scores=_scores(best, parts, cluster),
         activate=activate,
     )
 
 
 def _features(settings: SearchSettings) -> list[str]:
     """Return what a score looks at."""
+    if settings.choice != ORDER:
+        form = CHOICES[settings.choice]
+        return [*form.features, *(f"{name} of the state" for name in form.states)]
     past = settings.form == "history"
     states = PAST_STATES if past else STATE_FEATURES
     return [*(PAST_FEATURES if past else TASK_FEATURES), *(f"{name} of the state" for name in states)]
@@ -106,7 +111,7 @@ def _shown(name: str, settings: SearchSettings, seeds: list[int]) -> Iterator[Po
     """Keep a row of the search while it lasts."""
     shown = PolicySearch.objects.create(
         name=name,
-        form=settings.form,
+        form=settings.kind,
         objective=settings.objective,
         backfill=settings.backfill,
         generations=settings.generations,
@@ -135,7 +140,7 @@ def _unless_away(name: str) -> Iterator[None]:
 
 def _search(
     parts: Parts,
-    processors: int,
+    cluster: engine.Cluster,
     settings: SearchSettings,
     seeds: list[int],
     shown: PolicySearch,
@@ -153,7 +158,7 @@ def _search(
 
     stop = threading.Event()
     with ThreadPoolExecutor(1) as aside:
-        found = aside.submit(search_seeds, parts, processors, settings, seeds=seeds, progress=look, stop=stop)
+        found = aside.submit(search_seeds, parts, cluster, settings, seeds=seeds, progress=look, stop=stop)
         try:
             while not wait([found], NOTED_EVERY).done:
                 with _unless_away(shown.name):
@@ -182,17 +187,17 @@ def data_range(workload: Workload, parts: Parts) -> dict[str, Any]:
     }
 
 
-def _scores(result: SearchResult, parts: Parts, processors: int) -> dict[str, Any]:
-    """Play the score and the orders it is compared with on windows of the test part."""
-    settings, cluster = result.settings, pool(processors)
+def _scores(result: SearchResult, parts: Parts, cluster: engine.Cluster) -> dict[str, Any]:
+    """Play what was found and what it is held against on windows of the test part."""
+    settings = result.settings
     rows = held_out_rows(parts.test, HELD_OUT_WINDOWS, settings.length)
     windows = [parts.test.take(one) for one in rows]
 
-    def played(order: engine.policies.Order) -> list[FloatArray]:
-        return window_figures(order, settings.backfill, windows, cluster, settings.objective)
+    def played(policy: engine.Policy) -> list[FloatArray]:
+        return policy_figures(policy, windows, cluster, settings.objective)
 
-    of_tasks = {name: played(ORDERS[name]) for name in COMPARED}
-    of_learned = played(learned_order("learned", result.document()))
+    of_tasks = {name: played(policy) for name, policy in settings.rivals().items()}
+    of_learned = played(settings.policy(result.document))
     others = {name: np.array([one.mean() for one in figures]) for name, figures in of_tasks.items()}
     learned = np.array([one.mean() for one in of_learned])
     best = min(others, key=lambda name: others[name].mean())
@@ -201,7 +206,7 @@ def _scores(result: SearchResult, parts: Parts, processors: int) -> dict[str, An
     return {
         figure: float(learned.mean()),
         "validation_mean_log": result.validation,
-        "best_other_order": best,
+        BEST_OTHER[settings.choice == ORDER]: best,
         f"best_other_{settings.objective}": float(others[best].mean()),
         "change_percent": float(100.0 * (learned.mean() / others[best].mean() - 1.0)),
         "difference_interval": [low, high],

@@ -16,17 +16,17 @@ from scheduler_sim import engine
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.policies import Order, Placement
 from scheduler_sim.engine.policies.agent import AgentSettings, RewardWeights, values_from
-from scheduler_sim.engine.policies.learned import FORMS, learned_order
+from scheduler_sim.engine.policies.learned import ORDER_FORMS, PLACEMENT_FORMS, learned_order, learned_placement
 from scheduler_sim.engine.policies.placements.hybrid_ml import hybrid_placement
 from scheduler_sim.engine.policies.placements.rl_agent import agent_placement
 
-SCORE_KINDS = tuple(FORMS)
+SCORE_KINDS = (*ORDER_FORMS, *PLACEMENT_FORMS)
 HYBRID_KIND = "hybrid_ml"
 RUNTIME_KIND = "runtime"
 AGENT_KIND = "rl_agent"
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
-_LEARNED = re.compile(rf"{PREFIX}:([A-Za-z0-9_-]+)(?=[+@]|$)")
+_LEARNED = re.compile(rf"{PREFIX}:([A-Za-z0-9_-]+)(?=[+@~]|$)")
 
 
 class InvalidModelName(DomainError):
@@ -114,21 +114,22 @@ def models_forget(*, name: str, versions: list[int]) -> list[int]:
     return [version for version in versions if version in needed]
 
 
-def stored_order(reference: str) -> Order:
-    """Return the order behind `learned:REFERENCE`.
+def stored_part(kind: str, reference: str) -> Order | Placement:
+    """Return the order or the placement, as `kind` says, behind `learned:REFERENCE`.
 
     Raises:
-        InvalidPolicy: no such model; the sentence names those there are.
+        InvalidPolicy: no such model of that kind; the sentence names those there are.
     """
+    by_order = kind == "order"
     try:
-        model = TrainedModel.objects.referred(reference, kinds=SCORE_KINDS)
+        model = TrainedModel.objects.referred(reference, kinds=ORDER_FORMS if by_order else PLACEMENT_FORMS)
     except UnknownModel as error:
         raise engine.InvalidPolicy(str(error)) from None
-    return replace(
-        learned_order(f"{PREFIX}:{reference}", json.loads(model.artifact)),
-        source=f"policy search, model {model} on this server",
-        model_version=model.version,
-    )
+    name, document = f"{PREFIX}:{reference}", json.loads(model.artifact)
+    source = f"policy search, model {model} on this server"
+    if by_order:
+        return replace(learned_order(name, document, source=source), model_version=model.version)
+    return replace(learned_placement(name, document, source=source), model_version=model.version)
 
 
 def models_in_use(policies: Iterable[str], estimates: str, *, agent_from_scratch: bool = False) -> dict[str, int]:
@@ -159,12 +160,14 @@ def resolve_policy(text: str, models: Mapping[str, int], *, reward: RewardWeight
     Raises:
         InvalidPolicy: as `engine.parse_policy`.
     """
-    found = _LEARNED.match(text)
-    if found and found[1] in models:
-        policy = engine.parse_policy(text.replace(found[0], f"{found[0]}.{models[found[1]]}", 1))
-        policy = replace(policy, order=replace(policy.order, name=found[0]))
-    else:
-        policy = engine.parse_policy(text)
+    versions = {f"{PREFIX}:{name}": f"{PREFIX}:{name}.{version}" for name, version in models.items()}
+    policy = engine.parse_policy(_LEARNED.sub(lambda found: versions.get(found[0], found[0]), text))
+    for name in set(_LEARNED.findall(text)) & set(models):
+        versioned = versions[f"{PREFIX}:{name}"]
+        if policy.order.name == versioned:
+            policy = replace(policy, order=replace(policy.order, name=f"{PREFIX}:{name}"))
+        if policy.placement.name == versioned:
+            policy = replace(policy, placement=replace(policy.placement, name=f"{PREFIX}:{name}"))
     kind = policy.placement.name
     if kind not in (HYBRID_KIND, AGENT_KIND):
         return policy

@@ -14,21 +14,30 @@ from apps.training.fitting import hybrid_train, runtime_train
 from apps.training.models import PolicySearch, TrainedModel
 from apps.training.policy_search import policy_train
 from apps.training.registry import AGENT_KIND, HYBRID_KIND, RUNTIME_KIND, check_name
-from scheduler_sim.engine.clusters.presets import PRESET, load_cluster
+from scheduler_sim.engine.clusters.cluster import Cluster
+from scheduler_sim.engine.clusters.presets import PRESET, load_cluster, pool
 from scheduler_sim.engine.errors import EngineError, InvalidCluster
-from scheduler_sim.engine.learning.search import CurvePoint, SearchSettings
+from scheduler_sim.engine.learning.search import CurvePoint
+from scheduler_sim.engine.learning.settings import ORDER, SearchSettings
+from scheduler_sim.engine.learning.subjects import subject_of
 from scheduler_sim.engine.policies.agent import RewardWeights
 from scheduler_sim.engine.predictors.regression import ALGORITHMS
 
 KINDS = (HYBRID_KIND, RUNTIME_KIND, AGENT_KIND)
 SEARCHED = (
+    "choice",
     "form",
     "objective",
+    "order",
     "backfill",
+    "preemption",
     "length",
     "generations",
     "population",
     "batch",
+    "validations",
+    "check_every",
+    "patience",
     "max_seconds",
     "threads",
 )
@@ -140,6 +149,7 @@ class SearchRequest:
         workload: key of the tasks that are searched on.
         name: empty: made from the workload and the backfill.
         processors: of the pool; None for the trace's own size.
+        cluster: instead of a pool: a preset, or in a command a file; empty for a pool.
         seed, searches: the seed of the first search, and how many there are, each with its own.
         settings: what is searched, and how long; some of `SEARCHED`.
 
@@ -150,6 +160,7 @@ class SearchRequest:
     workload: int
     name: str = ""
     processors: int | None = None
+    cluster: str = ""
     seed: int = 0
     searches: int = 2
     activate: bool = True
@@ -160,6 +171,8 @@ class SearchRequest:
             raise InvalidTraining(f"--searches must be at least 1, not {self.searches}.", "searches")
         if self.processors is not None and self.processors < 1:
             raise InvalidTraining(f"--processors must be at least 1, not {self.processors}.", "processors")
+        if self.processors is not None and self.cluster:
+            raise InvalidTraining("Give --processors of a pool or a --cluster, not both.", "cluster")
         _check_seed(self.seed)
         if not 0 < self.settings.get("max_seconds", 1.0) < math.inf:
             raise InvalidTraining("--max-seconds must be above 0.", "max_seconds")
@@ -172,20 +185,33 @@ class SearchRequest:
             first = str(error).partition(" ")[0]
             raise InvalidTraining(str(error), first if first in SEARCHED else "settings") from None
 
-    def played_on(self) -> tuple[Workload, int]:
-        """Return the workload and the processors of the pool.
+    def played_on(self) -> tuple[Workload, Cluster]:
+        """Return the workload and the cluster.
 
         Raises:
-            InvalidTraining: no such workload, or nothing says how large its machine was.
+            InvalidTraining: no such workload, nothing that says how large its machine was, or a cluster on which this
+                cannot be searched.
         """
         workload = Workload.objects.filter(pk=self.workload).first()
         if workload is None:
             raise InvalidTraining(f"There is no workload {self.workload}.", "workload")
+        if self.cluster:
+            try:
+                cluster = load_cluster(self.cluster, max_processors=workload.max_processors)
+                subject_of(SearchSettings(**self.settings), cluster)
+            except EngineError as error:
+                raise InvalidTraining(str(error), "cluster") from None
+            return workload, cluster
         processors = self.processors or workload.max_processors
         if not processors:
             sentence = f"Workload {workload.name} does not say how large its machine was; give --processors N."
             raise InvalidTraining(sentence, "processors")
-        return workload, processors
+        cluster = pool(processors)
+        try:
+            subject_of(SearchSettings(**self.settings), cluster)
+        except EngineError as error:
+            raise InvalidTraining(f"{error} Give --cluster.", "cluster") from None
+        return workload, cluster
 
     def search(
         self,
@@ -201,12 +227,12 @@ class SearchRequest:
         Raises:
             DomainError, EngineError: a workload that is too short or that a pool cannot play.
         """
-        workload, processors = self.played_on()
+        workload, cluster = self.played_on()
         settings = SearchSettings(**self.settings)
         return policy_train(
             workload=workload,
-            processors=processors,
-            name=self.name or f"{workload.name.replace('.', '_')}-{settings.backfill.partition('(')[0]}"[:60],
+            cluster=cluster,
+            name=self.name or _name(workload, settings),
             settings=settings,
             seeds=self.seeds,
             activate=self.activate,
@@ -218,6 +244,11 @@ class SearchRequest:
     def seeds(self) -> list[int]:
         """One a search."""
         return list(range(self.seed, self.seed + self.searches))
+
+
+def _name(workload: Workload, settings: SearchSettings) -> str:
+    found = settings.backfill.partition("(")[0] if settings.choice == ORDER else settings.choice
+    return f"{workload.name.replace('.', '_')}-{found}"[:60]
 
 
 def check_preset(cluster: str) -> None:

@@ -4,14 +4,29 @@ import copy
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import cached_property
-from math import exp, floor, inf, isnan, nan
+from math import exp, floor, inf, isnan, log, log1p, nan
 
 import numpy as np
 
 from scheduler_sim.engine import Simulation
-from scheduler_sim.engine.codes import BEST_FIT, COMPACT, FGD, FIRST_FIT, RANDOM_NODE, WEIGHTED_FIT, WORST_FIT
+from scheduler_sim.engine.codes import (
+    BEST_FIT,
+    COMPACT,
+    FGD,
+    FIRST_FIT,
+    LEARNED_NODE,
+    RANDOM_NODE,
+    WEIGHTED_FIT,
+    WORST_FIT,
+)
 from tests.engine.gang_cases import Span, span
 from tests.engine.reference_tasks import Held, Node, Piece, Tasks, at_step
+
+
+def weighed(weights: list[float], x: list[float], z: list[float]) -> float:
+    """Return the score of a learned choice."""
+    rows = [weights[i * len(z) : (i + 1) * len(z)] for i in range(len(x))]
+    return sum(sum(a * b for a, b in zip(row, z, strict=True)) * one for row, one in zip(rows, x, strict=True))
 
 
 class Choice(Tasks):
@@ -231,10 +246,41 @@ class Choice(Tasks):
             return min(fit, key=lambda n: (left[n], n.number))
         if self.rule == WORST_FIT:
             return min(fit, key=lambda n: (-room(n), n.number))
+        if self.rule == LEARNED_NODE:
+            return min(fit, key=lambda n: (self.learned(self.node_seen(row, n, cpu, gpu, room(n))), n.number))
         if self.rule == RANDOM_NODE:
             assert self.choices.draw is not None
             return fit[min(int(self.choices.draw[row] * len(fit)), len(fit) - 1)]
         return max(fit, key=lambda n: (self.best_gain(n, cpu, gpu)[0], -n.number))
+
+    def node_seen(self, row: int, n: Node, cpu: int, gpu: int, room: int) -> tuple[list[float], list[float]]:
+        """Return what a learned choice sees of a node, and of the task."""
+        most_cores, most_gpus = (max(max(one) // 1000, 1) for one in zip(*self.sizes, strict=True))
+        left = sum(n.devices) - gpu if gpu else n.cpu - cpu
+        pace = self.pace(row, n.group)
+        if self.w.hybrid[row]:
+            pace = n.group.gpu_speed if gpu else n.group.cpu_speed
+        x = [
+            room / (most_gpus if gpu else most_cores),
+            n.cpu / (most_cores * 1000),
+            sum(n.devices) / (most_gpus * 1000),
+            float(bool(gpu % 1000 and n.parted(gpu % 1000))),
+            float(n.cpu == n.all_cpu and all(left == 1000 for left in n.devices)),
+            len(n.devices) / most_gpus,
+            float(left == 0),
+            log(pace),
+        ]
+        return x, [1.0, float(gpu > 0), float(gpu % 1000 > 0), log1p(self.estimate[row]) / 5]
+
+    @cached_property
+    def sizes(self) -> list[tuple[int, int]]:
+        return [(n.all_cpu, len(n.devices) * 1000) for n in self.nodes]
+
+    def learned(self, seen: tuple[list[float], list[float]]) -> float:
+        """Return the sum of A[i, j] * x[i] * z[j], as `policies/choice_scoring.py` defines it."""
+        weights = self.choices.weights
+        assert weights is not None
+        return weighed(weights.tolist(), *seen)
 
     def devices_of(self, node: Node, cpu: int, gpu: int) -> dict[int, int]:
         free = node.whole()

@@ -5,13 +5,13 @@ The first entry of a list is what is free now.
 
 from collections.abc import Iterator
 from functools import cache
-from math import inf
+from math import inf, log1p
 from typing import NamedTuple
 
 import numpy as np
 
 from scheduler_sim.engine import Simulation, Workload
-from scheduler_sim.engine.codes import EARLIEST_FINISH, ORACLE, PREDICTED
+from scheduler_sim.engine.codes import EARLIEST_FINISH, LEARNED_SPLIT, ORACLE, PREDICTED
 from scheduler_sim.engine.predictors.hybrid import shipped_model
 from scheduler_sim.engine.predictors.regression import Predict, load
 from tests.engine.reference_choice import Choice
@@ -22,14 +22,15 @@ Plan = list[list[float]]
 
 
 class Option(NamedTuple):
-    """One way to run a task: with which fraction and where it would end, and what it needs of the node's plans."""
+    """One way to run a task: how good it is, lowest best, with which fraction and where, and what it needs of plans."""
 
-    finish: float
+    value: float
     fraction: float
     node: int
     begin: float
     plans: list[Plan]
     needs: tuple[int, int, int]
+    finish: float
 
 
 @cache
@@ -102,7 +103,7 @@ class Plans(Choice):
                 continue
             lists = self.plan_of(node, now)
             fractions = [self.fixed[row]]
-            if hybrid and self.planned == EARLIEST_FINISH:
+            if hybrid and self.planned in (EARLIEST_FINISH, LEARNED_SPLIT):
                 fractions = [k / 10 for k in range(11)]
             elif hybrid and self.planned == PREDICTED:
                 fractions = [0.0, self.fixed[row], 1.0]
@@ -121,8 +122,22 @@ class Plans(Choice):
                 begin = max(now, *(self.available(items, need) for items, need in zip(lists, needs, strict=True)))
                 if begin < inf:
                     late = self.fetched(row, node.number)
-                    finish = begin + late + max(self.sides(row, self.estimate[row], f, node.group))
-                    yield Option(finish, f, node.number, begin, lists, needs)
+                    sides = self.sides(row, self.estimate[row], f, node.group)
+                    finish = value = begin + late + max(sides)
+                    if self.planned == LEARNED_SPLIT:
+                        held = sides[0] * needs[0] / 1000, sides[1] * needs[1]
+                        value = self.learned(self.option_seen(begin - now, finish - now, held, f))
+                    yield Option(value, f, node.number, begin, lists, needs, finish)
+
+    def option_seen(
+        self, begin: float, finish: float, held: tuple[float, float], f: float
+    ) -> tuple[list[float], list[float]]:
+        """Return what a learned choice sees of an option, and of the moment."""
+        x = [log1p(seconds) / 5 for seconds in (finish, begin, *held)]
+        cores, gpus = (sum(column) for column in zip(*self.sizes, strict=True))
+        free = sum(n.cpu for n in self.nodes), sum(sum(n.devices) for n in self.nodes)
+        z = [1.0, log1p(len(self.queue)) / 5, free[0] / cores if cores else 0.0, free[1] / gpus if gpus else 0.0]
+        return [*x, f, float(min(held) > 0)], z
 
     def completion(self, row: int, now: float) -> tuple[float, float]:
         """Return when a task would end at best, and on the next best of nodes and sides."""

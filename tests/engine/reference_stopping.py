@@ -6,15 +6,16 @@ what is left of it; the whole schedule is built from an empty cluster where wait
 
 import copy
 from dataclasses import replace
-from math import inf
+from math import inf, log1p
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.codes import LEARNED, MULTIFACTOR, ORACLE, STATIC
+from scheduler_sim.engine.codes import BY_LEFT, LEARNED, MULTIFACTOR, ORACLE, STATIC
 from tests.engine.reference_attempts import Attempt, ReferenceRules, TasksUnderWay
 from tests.engine.reference_backfill import give
+from tests.engine.reference_choice import weighed
 from tests.engine.reference_nodes import ReferenceNodes
 from tests.engine.reference_tasks import Piece
 
@@ -144,6 +145,21 @@ class ReferenceStopping(ReferenceNodes):
         if self.scores.kind in (STATIC, MULTIFACTOR):
             return sorted(self.queue, key=lambda row: (self.score(row, now), self.tie[row]))
         return super().settled_order(now)
+
+    def score(self, row, now):
+        if self.scores.kind != BY_LEFT:
+            return super().score(row, now)
+        features = self.scores.features
+        assert features is not None
+        r, n = features[row].tolist()
+        attempt, stops, runs_for, runs = self.running.get(row), self.attempts[row], 0.0, 0.0
+        left = self.guess_left[row]
+        if attempt:
+            left = max(left - max(now - attempt.progress_from, 0.0) * attempt.pace, 0.0)
+            stops, runs_for, runs = stops - 1, max(now - attempt.begun, 0.0) ** 0.125 / 2.5, 1.0
+        left, wait = log1p(left) / 5, max(now - self.ready[row], 0.0) ** 0.125 / 2.5
+        x = [r, n, left, left * n, wait, runs, runs * left, runs * n, runs_for, log1p(stops)]
+        return weighed(self.parameters, x, [1.0, log1p(len(self.queue)) / 5])
 
     # Events.
 

@@ -9,6 +9,7 @@ from scheduler_sim.engine.contract import ENDINGS
 from scheduler_sim.engine.kernels.core import state
 from scheduler_sim.engine.kernels.core.rules import Rules
 from scheduler_sim.engine.kernels.stopping.kernel import StoppingKernel
+from scheduler_sim.engine.policies import ORDERS
 from scheduler_sim.engine.policies.openings import Openings
 from scheduler_sim.engine.policies.preemption import RUN_ON
 from tests.engine.core_cases import COSTS, LIMITS, listed_failures, played, spans
@@ -128,7 +129,9 @@ def compare(policy, seed, *, pauses=False, power=""):
         )
     if "cap" in power:
         options, signals = capped(workload, cluster, options, generator, ("hold", "repeat", "refuse")[seed % 3])
-    simulation = simulation_of(policy, workload, cluster, options, seed, signals)
+    # Its own kernel is not looked at: any order will do for that.
+    simulation = simulation_of(replace(policy, order=ORDERS["fcfs"]), workload, cluster, options, seed, signals)
+    simulation.policy = replace(policy, preemption=RUN_ON)
     if pauses:
         generator = np.random.default_rng([seed, 6])
         rules["pausing"] = str(generator.choice(["suspend", "checkpoint"]))

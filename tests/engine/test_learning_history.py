@@ -12,8 +12,8 @@ from scheduler_sim.engine.clusters.presets import pool
 from scheduler_sim.engine.errors import InvalidParameter, InvalidPolicy
 from scheduler_sim.engine.learning.informed import play_informed
 from scheduler_sim.engine.learning.sampling import People, Variation, sample
-from scheduler_sim.engine.learning.search import SearchSettings
 from scheduler_sim.engine.learning.sequences import Sequences
+from scheduler_sim.engine.learning.settings import SearchSettings
 from scheduler_sim.engine.measuring.metrics import TaskFigures
 from scheduler_sim.engine.policies import Policy, parse_policy
 from scheduler_sim.engine.policies.learned import learned_order, parameters_of

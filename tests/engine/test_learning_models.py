@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from scheduler_sim import engine
-from scheduler_sim.engine.clusters.presets import workstation
+from scheduler_sim.engine.clusters.presets import pool, workstation
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.formulas import hybrid_sides
 from scheduler_sim.engine.generators import generate_workload
 from scheduler_sim.engine.learning.sampling import Parts, Variation, days_of, sample
-from scheduler_sim.engine.learning.search import SearchSettings, search, search_seeds
+from scheduler_sim.engine.learning.search import search, search_seeds
+from scheduler_sim.engine.learning.settings import SearchSettings
 from scheduler_sim.engine.predictors.hybrid import best_fractions, fit_fraction, hybrid_features, predict_fraction
 from scheduler_sim.engine.predictors.regression import ALGORITHMS, fit, importance, load, scores
 from scheduler_sim.engine.predictors.runtime import fit_runtime, predict_runtime, runtime_features
@@ -116,29 +117,31 @@ def small_parts():
     return Parts.of(workload, length=60)
 
 
+POOL = pool(32)
+
 SMALL = SearchSettings(length=60, generations=6, population=6, batch=6, validations=6, check_every=2, threads=2)
 
 
 def test_the_same_seed_finds_the_same_score():
     parts = small_parts()
-    first, second = (search(parts, 32, SMALL, seed=5) for _ in range(2))
+    first, second = (search(parts, POOL, SMALL, seed=5) for _ in range(2))
     assert np.array_equal(first.weights, second.weights)
-    assert not np.array_equal(first.weights, search(parts, 32, SMALL, seed=6).weights)
+    assert not np.array_equal(first.weights, search(parts, POOL, SMALL, seed=6).weights)
     assert first.validation == min(point.validation for point in first.curve)
     assert [point.generation for point in first.curve] == [2, 4, 6]
 
 
 def test_searches_side_by_side_find_what_each_finds_alone():
     parts = small_parts()
-    together = search_seeds(parts, 32, replace(SMALL, threads=2), seeds=[5, 6])
+    together = search_seeds(parts, POOL, replace(SMALL, threads=2), seeds=[5, 6])
     for result in together:
-        assert np.array_equal(result.weights, search(parts, 32, SMALL, seed=result.seed).weights)
+        assert np.array_equal(result.weights, search(parts, POOL, SMALL, seed=result.seed).weights)
 
 
 def test_a_search_is_made_again_on_both_parts_for_as_many_generations_as_were_best():
     parts = small_parts()
-    once = search(parts, 32, replace(SMALL, again=False), seed=5)
-    again = search(parts, 32, SMALL, seed=5)
+    once = search(parts, POOL, replace(SMALL, again=False), seed=5)
+    again = search(parts, POOL, SMALL, seed=5)
     assert [point.validation for point in once.curve] == [point.validation for point in again.curve]
     assert not np.array_equal(once.weights, again.weights)
     best = min(once.curve, key=lambda point: point.validation).generation

@@ -22,9 +22,9 @@ from apps.training.model_cards import ModelCard
 from apps.training.models import BY_GROUP, TrainedModel, TrainingData
 from apps.training.policy_search import policy_train
 from scheduler_sim import engine
-from scheduler_sim.engine.clusters.presets import workstation
+from scheduler_sim.engine.clusters.presets import pool, workstation
 from scheduler_sim.engine.learning.by_group import by_group, groups_of, quarters
-from scheduler_sim.engine.learning.search import SearchSettings
+from scheduler_sim.engine.learning.settings import SearchSettings
 
 GROUPS = {
     "figure": "mae_log",
@@ -217,7 +217,7 @@ def test_every_kind_of_training_stores_figures_by_group() -> None:
     models = [
         runtime_train(workload=jobs, name="times", algorithm="ridge"),
         agent_train(workload=mixed, cluster=workstation()),
-        policy_train(workload=jobs, processors=64, name="order", settings=settings, seeds=[0]),
+        policy_train(workload=jobs, cluster=pool(64), name="order", settings=settings, seeds=[0]),
     ]
     random = np.random.default_rng(1)
     TrainingData.objects.bulk_create(

@@ -14,20 +14,22 @@ from apps.training.registry import (
     model_store,
     models_in_use,
     resolve_policy,
-    stored_order,
+    stored_part,
     stored_runtime_model,
 )
 from scheduler_sim import engine
 from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.policies.choice_scoring import CHOICES
 
 pytestmark = pytest.mark.django_db
 
 
 def store(name="night", kind="linear", value=1.0, **options):
+    weights = CHOICES[kind].weights if kind in CHOICES else 40
     return model_store(
         name=name,
         kind=kind,
-        artifact=json.dumps({"form": "linear", "weights": [value] * 40}),
+        artifact=json.dumps({"form": kind if kind in CHOICES else "linear", "weights": [value] * weights}),
         parameters={},
         features=["r"],
         data_range={},
@@ -85,7 +87,7 @@ def test_an_unknown_model_is_refused_with_the_names_there_are():
     with pytest.raises(engine.InvalidPolicy, match="There are: night"):
         engine.parse_policy("learned:day")
     with pytest.raises(engine.InvalidPolicy):
-        stored_order("night.9")
+        stored_part("order", "night.9")
 
 
 def test_a_run_keeps_the_version_that_it_was_begun_with():
@@ -98,6 +100,26 @@ def test_a_run_keeps_the_version_that_it_was_begun_with():
     assert learned.name == "learned:night+easy"
     assert plain.model_version is None
     assert models_in_use(["learned:night+easy@best_fit"], "trace") == {"night": 2}
+
+
+@pytest.mark.parametrize(
+    ("kind", "policy"),
+    [
+        ("node", "sjf+easy@learned:night"),
+        ("split", "fcfs+list@learned:night"),
+        ("preemption", "learned:night+list~suspend"),
+    ],
+)
+def test_a_learned_choice_is_a_part_of_a_policy_and_a_run_keeps_its_version(kind, policy):
+    store(kind=kind)
+    configuration = RunConfiguration(policies=(policy,)).with_models()
+    store(kind=kind, value=2.0)
+    (played,) = RunConfiguration.from_json(configuration.as_json()).parsed_policies()
+    assert (played.name, played.model_version) == (policy, 1)
+    assert engine.parse_policy(policy.replace("night", "night.2")).model_version == 2
+    wrong = "learned:night+easy" if kind != "preemption" else "fcfs@learned:night"
+    with pytest.raises(engine.InvalidPolicy, match="of the kind"):
+        engine.parse_policy(wrong)
 
 
 def test_policies_without_models_cost_no_query(django_assert_num_queries):

@@ -17,11 +17,13 @@ from apps.training import policy_search
 from apps.training.agents import NothingToSplit, agent_train
 from apps.training.fitting import TooFewRows, fraction_regret, hybrid_train, runtime_train
 from apps.training.labelling import run_label
-from apps.training.models import PolicySearch, TrainedModel, TrainingData
+from apps.training.model_cards import ModelCard
+from apps.training.models import BY_GROUP, PolicySearch, TrainedModel, TrainingData
 from apps.training.retraining import Retrainer
 from scheduler_sim import engine
-from scheduler_sim.engine.clusters.presets import workstation
-from scheduler_sim.engine.learning.search import SearchSettings
+from scheduler_sim.engine.clusters.presets import pool, workstation
+from scheduler_sim.engine.learning.settings import SearchSettings
+from scheduler_sim.engine.policies.choice_scoring import CHOICES
 
 pytestmark = pytest.mark.django_db
 
@@ -152,7 +154,9 @@ def search_small_night(**fields) -> TrainedModel:
     )
     values = {"length": 60, "generations": 4, "population": 4, "batch": 4, "validations": 4, "check_every": 2}
     settings = SearchSettings(**(values | fields))
-    return policy_search.policy_train(workload=workload, processors=32, name="night", settings=settings, seeds=[1, 2])
+    return policy_search.policy_train(
+        workload=workload, cluster=pool(32), name="night", settings=settings, seeds=[1, 2]
+    )
 
 
 def test_a_search_is_stored_with_its_curve_and_its_held_out_scores(client):
@@ -235,6 +239,42 @@ def test_a_sites_own_accounting_is_searched_by_what_its_users_have_done(slurm_pa
     assert model.data_range["training_tasks"] == 141
     policy = engine.parse_policy("learned:site+easy(predict=last_two)")
     assert (policy.order.model_version, policy.name) == (1, "learned:site+easy(predict=last_two)")
+
+
+@pytest.mark.parametrize(
+    ("choice", "told", "policy"),
+    [
+        ("node", ["--cluster", "dgx-2", "--order", "sjf"], "sjf@learned:tasks-node"),
+        ("split", ["--cluster", "workstation"], "fcfs@learned:tasks-split"),
+        ("preemption", ["--processors", "16"], "learned:tasks-preemption~suspend"),
+    ],
+)
+def test_a_choice_is_searched_stored_with_a_card_and_played(choice, told, policy):
+    workload_generate(model="mixed", tasks=120, seed=2, name="tasks")
+    out = StringIO()
+    few = ["--generations", "1", "--population", "4", "--batch", "1", "--searches", "1", "--length", "10"]
+    rest = ["--validations", "2", "--check-every", "1", "--objective", "jct", "--seed", "3"]
+    call_command("trainpolicy", "--workload", "tasks", "--choice", choice, *told, *few, *rest, stdout=out, verbosity=0)
+    assert f"--policies {policy}," in out.getvalue()
+    model = TrainedModel.objects.get()
+    assert (model.kind, model.seed) == (choice, 3)
+    assert model.features[0] in CHOICES[choice].features
+    assert engine.parse_policy(policy).model_version == 1
+    card = ModelCard.of(model).as_markdown()
+    assert model.scores["best_other_policy"] in card
+    assert "--choice" in ModelCard.of(replace_scores(model)).missing
+    both = [*told, "--processors", "8"] if choice != "preemption" else [*told, "--cluster", "dgx-2"]
+    with pytest.raises(CommandError, match="not both"):
+        call_command("trainpolicy", "--workload", "tasks", "--choice", choice, *both, *few, verbosity=0)
+    if choice != "preemption":
+        with pytest.raises(CommandError, match="Give --cluster"):
+            call_command("trainpolicy", "--workload", "tasks", "--choice", choice, "--processors", "8", verbosity=0)
+
+
+def replace_scores(model: TrainedModel) -> TrainedModel:
+    """Return the model as if no figures by group were stored with it."""
+    model.scores = {name: value for name, value in model.scores.items() if name != BY_GROUP}
+    return model
 
 
 def test_an_agent_without_hybrid_tasks_has_nothing_to_learn():

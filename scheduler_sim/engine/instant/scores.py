@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.clusters.demand import UNLIMITED, NodeGroups
-from scheduler_sim.engine.codes import BY_PAST, DRF, LEARNED, MAX_MIN, MIN_MIN, MULTIFACTOR, STATIC, SUFFERAGE
+from scheduler_sim.engine.codes import BY_LEFT, BY_PAST, DRF, LEARNED, MAX_MIN, MIN_MIN, MULTIFACTOR, STATIC, SUFFERAGE
 from scheduler_sim.engine.instant.decision import NotExplained, OrderNotKnown
 from scheduler_sim.engine.instant.holdings import Holdings
 from scheduler_sim.engine.instant.room import Piece, Room
@@ -162,6 +162,8 @@ def order_at(
         return
     elif scores.kind == BY_PAST:
         raise OrderNotKnown(f"{order.name} looks at what users' tasks did until then, which is not made again.")
+    elif scores.kind == BY_LEFT:
+        raise OrderNotKnown(f"{order.name} looks at what each task had left then, which is not made again.")
     elif scores.kind in BY_COMPLETION:
         raise OrderNotKnown(
             f"{order.name} compares when tasks would end by the plans of all nodes, which are not stored."

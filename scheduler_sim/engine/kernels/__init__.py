@@ -7,6 +7,7 @@ import numpy as np
 from scheduler_sim.engine.clusters.demand import not_for_pool
 from scheduler_sim.engine.clusters.transfers import Transfers
 from scheduler_sim.engine.codes import (
+    BY_LEFT,
     BY_PAST,
     BY_PLAN,
     CALLED,
@@ -62,6 +63,8 @@ def make_kernel(problem: Problem) -> BaseKernel:
     _refuse_power(problem)
     if scores.kind == BY_PAST:
         return _by_past(problem)
+    if scores.kind == BY_LEFT:
+        return _by_left(problem)
     if problem.options.closed_loop:
         return _closed(problem)
     if problem.site is not None:
@@ -164,6 +167,31 @@ def _by_past(problem: Problem) -> BaseKernel:
     from scheduler_sim.engine.kernels.pool.kernel import PoolKernel
 
     return PoolKernel(problem)
+
+
+def _by_left(problem: Problem) -> BaseKernel:
+    """Return the kernel of a score that looks at what runs, too.
+
+    Raises:
+        InvalidPolicy: without a way of stopping tasks, or what is not played where tasks may stop.
+    """
+    policy, name = problem.policy, problem.policy.order.name
+    if not policy.preempts:
+        raise InvalidPolicy(
+            f"{name} says which running tasks are stopped: it plays with ~suspend, ~checkpoint or ~requeue."
+        )
+    if problem.site is not None or problem.options.closed_loop or problem.late:
+        raise InvalidPolicy(
+            f"{name} looks at what runs: it plays on a cluster, without a site's rules, a closed loop or run times "
+            "from a stored model."
+        )
+    if policy.backfill.name == "conservative":
+        raise InvalidPolicy("Learned orders change with the state of the cluster and play with none, list and easy.")
+    from scheduler_sim.engine.kernels.core.rules import Rules
+    from scheduler_sim.engine.kernels.stopping.kernel import StoppingKernel
+
+    _refuse_backfilling(policy, problem.scores, on_pool=False)
+    return StoppingKernel.of(problem, Rules.of(problem))
 
 
 def _refuse_power(problem: Problem) -> None:

@@ -47,6 +47,13 @@ def window_figures(
     policy = Policy(
         order=order, backfill=parse_policy(f"fcfs+{backfill}").backfill, placement=PLACEMENTS[DEFAULT_PLACEMENT]
     )
+    return policy_figures(policy, windows, cluster, objective)
+
+
+def policy_figures(
+    policy: Policy, windows: Iterable[Workload], cluster: Cluster, objective: str = "bsld"
+) -> list[FloatArray]:
+    """Play each window with a policy, and return the figure of every task of each."""
     found = []
     for window in windows:
         simulation = Simulation(workload=window, cluster=cluster, policy=policy)

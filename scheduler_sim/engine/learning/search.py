@@ -19,89 +19,21 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.errors import EngineError, InvalidParameter
-from scheduler_sim.engine.learning.informed import play_informed
-from scheduler_sim.engine.learning.rollout import OBJECTIVES, play
-from scheduler_sim.engine.learning.sampling import Parts, People, evenly_spaced, sample
-from scheduler_sim.engine.learning.sequences import Sequences
+from scheduler_sim.engine.clusters.cluster import Cluster
+from scheduler_sim.engine.errors import EngineError
+from scheduler_sim.engine.learning.rollout import OBJECTIVES
+from scheduler_sim.engine.learning.sampling import Parts
+from scheduler_sim.engine.learning.settings import SearchSettings
+from scheduler_sim.engine.learning.subjects import Batch, Subject, subject_of
 from scheduler_sim.engine.optional import optional
-from scheduler_sim.engine.policies import parse_policy
-from scheduler_sim.engine.policies.learned import FORMS
-from scheduler_sim.engine.policies.scoring import (
-    HIDDEN_UNITS,
-    HISTORY,
-    MLP,
-    PAST_FEATURES,
-    PAST_STATES,
-    STATE_FEATURES,
-    TASK_FEATURES,
-    parameter_vector,
-    weight_count,
-)
 from scheduler_sim.engine.workloads.workload import FloatArray, Workload
 
 SMALLEST = 1e-3
 """Added before the logarithm, since a mean wait can be 0."""
 
 
-BACKFILLS = ("none", "list", "easy", "easy(predict=last_two)")
-"""What a score can be searched together with; the last with the form `history` only."""
-
-
 class SearchStopped(EngineError):
     """Somebody stopped the search before it had found anything."""
-
-
-@dataclass(frozen=True)
-class SearchSettings:
-    """What is searched, and how long.
-
-    Attributes:
-        form: `linear`, `mlp` or `history`.
-        objective: `bsld`, `jct` or `wait`.
-        backfill: one of `BACKFILLS`.
-        length: tasks in a sequence.
-        generations: at most so many.
-        population: candidates a generation.
-        batch: sequences that judge a generation.
-        validations: sequences that choose when to stop; a third as recorded, the others varied.
-        check_every: generations between two looks at the validation part.
-        patience: looks without improvement after which the search stops.
-        max_seconds: of wall time, for one search; a search that hits it depends on the machine's speed.
-        threads: candidates that are played at the same time.
-        step: CMA-ES' first step size.
-        again: whether to search again on the training and validation parts together.
-    """
-
-    form: str = "linear"
-    objective: str = "bsld"
-    backfill: str = "none"
-    length: int = 1024
-    generations: int = 200
-    population: int = 16
-    batch: int = 16
-    validations: int = 96
-    check_every: int = 20
-    patience: int = 10
-    max_seconds: float = 600.0
-    threads: int = 2
-    step: float = 0.3
-    again: bool = True
-
-    def __post_init__(self) -> None:
-        if self.form not in FORMS:
-            raise InvalidParameter(f"A learned score has the form {', '.join(FORMS)}, not {self.form!r}.")
-        if self.objective not in OBJECTIVES:
-            raise InvalidParameter(f"The objective is one of {', '.join(OBJECTIVES)}, not {self.objective!r}.")
-        if self.backfill not in BACKFILLS:
-            raise InvalidParameter(f"Scores are searched with {', '.join(BACKFILLS)}, not {self.backfill!r}.")
-        if self.backfill == BACKFILLS[-1] and self.form != "history":
-            raise InvalidParameter(f"{self.backfill} goes by users' past, as scores of the form history do.")
-        for name in ("length", "generations", "batch", "validations", "check_every", "patience", "threads"):
-            if getattr(self, name) < 1:
-                raise InvalidParameter(f"{name} must be at least 1, not {getattr(self, name)}.")
-        if self.population < 4:
-            raise InvalidParameter(f"population must be at least 4, not {self.population}.")
 
 
 @dataclass(frozen=True)
@@ -135,6 +67,7 @@ class SearchResult:
         stopped: why it ended, in words.
         seed: of every random stream.
         settings: what was searched.
+        document: what is stored of it, as `policies.learned` takes it.
     """
 
     weights: FloatArray
@@ -144,12 +77,7 @@ class SearchResult:
     stopped: str
     seed: int
     settings: SearchSettings = field(repr=False)
-
-    def document(self) -> dict[str, Any]:
-        """Return the JSON document that `orders.learned_order` takes."""
-        form = self.settings.form
-        hidden = {"hidden": HIDDEN_UNITS} if FORMS[form] == MLP else {}
-        return {"form": form, "weights": [float(weight) for weight in self.weights], **hidden}
+    document: dict[str, Any] = field(repr=False)
 
     def curve_json(self) -> list[dict[str, float]]:
         """Return the curve as plain data."""
@@ -158,7 +86,7 @@ class SearchResult:
 
 def search(
     parts: Parts,
-    processors: int,
+    cluster: Cluster,
     settings: SearchSettings,
     *,
     seed: int = 0,
@@ -169,17 +97,18 @@ def search(
 
     Args:
         parts: training and validation parts are used, the test part is not looked at.
-        processors: of the pool.
+        cluster: a pool of processors for an order.
         progress: called at each look.
         stop: once it is set, the search ends before the next candidate is played.
 
     Raises:
-        InvalidWorkload: tasks that a pool cannot play.
+        InvalidParameter, InvalidWorkload: a cluster, or tasks, on which the choice cannot be searched.
         SearchStopped: `stop` was set.
     """
-    judge = _Judge(settings, stop)
-    validation = _validation(parts, processors, settings)
-    descent = _Descent(parts.training, processors, settings, judge, seed)
+    subject = subject_of(settings, cluster)
+    judge = _Judge(subject, stop)
+    validation = _validation(subject, parts.validation)
+    descent = _Descent(subject, parts.training, judge, seed)
     curve: list[CurvePoint] = []
     best, best_weights, best_generation, stopped = np.inf, descent.average, 0, "all generations"
     began = time.perf_counter()
@@ -206,7 +135,7 @@ def search(
                 stopped = f"{settings.max_seconds:g} seconds were over"
                 break
         if settings.again:
-            descent = _Descent(parts.both, processors, settings, judge, seed)
+            descent = _Descent(subject, parts.both, judge, seed)
             for _ in range(best_generation):
                 descent.step(pool)
             best_weights = descent.average
@@ -218,12 +147,13 @@ def search(
         stopped=stopped,
         seed=seed,
         settings=settings,
+        document=subject.document(best_weights),
     )
 
 
 def search_seeds(
     parts: Parts,
-    processors: int,
+    cluster: Cluster,
     settings: SearchSettings,
     *,
     seeds: list[int],
@@ -233,12 +163,12 @@ def search_seeds(
     """Search once a seed, `settings.threads` of them side by side, and return the results, best validation first.
 
     Raises:
-        InvalidWorkload, SearchStopped: see `search`.
+        InvalidParameter, InvalidWorkload, SearchStopped: see `search`.
     """
 
     def one(seed: int) -> SearchResult:
         tell = None if progress is None else (lambda point: progress(seed, point))
-        return search(parts, processors, replace(settings, threads=1), seed=seed, progress=tell, stop=stop)
+        return search(parts, cluster, replace(settings, threads=1), seed=seed, progress=tell, stop=stop)
 
     with ThreadPoolExecutor(settings.threads) as pool:
         return sorted(pool.map(one, seeds), key=lambda result: (result.validation, result.seed))
@@ -247,22 +177,15 @@ def search_seeds(
 class _Judge:
     """The objective of weights on sequences: the mean logarithm of the figure, over sequences."""
 
-    def __init__(self, settings: SearchSettings, stop: threading.Event | None) -> None:
-        self._stop = stop
-        self._form = FORMS[settings.form]
-        backfill = parse_policy(f"fcfs+{settings.backfill}").backfill
-        self._backfill, self._predict = backfill.code, backfill.predicts
-        self._column = OBJECTIVES.index(settings.objective)
+    def __init__(self, subject: Subject, stop: threading.Event | None) -> None:
+        self._subject, self._stop = subject, stop
+        self._column = OBJECTIVES.index(subject.settings.objective)
         self.played = 0
 
-    def __call__(self, weights: FloatArray, sequences: Sequences) -> float:
+    def __call__(self, weights: FloatArray, sequences: Batch) -> float:
         if self._stop is not None and self._stop.is_set():
             raise SearchStopped("The search was stopped; nothing is stored.")
-        parameters = parameter_vector(self._form, weights)
-        if self._form == HISTORY:
-            figures = play_informed(sequences, parameters, self._backfill, predict=self._predict)
-        else:
-            figures = play(sequences, parameters, self._backfill)
+        figures = self._subject.figures(weights, sequences)
         self.played += len(sequences)
         return float(np.log(figures[:, self._column] + SMALLEST).mean())
 
@@ -275,19 +198,19 @@ class _Descent:
         seed: of the sequences and of the candidates.
     """
 
-    def __init__(self, part: Workload, processors: int, settings: SearchSettings, judge: _Judge, seed: int) -> None:
+    def __init__(self, subject: Subject, part: Workload, judge: _Judge, seed: int) -> None:
         with warnings.catch_warnings():
             # It says on import that it cannot plot; nobody asks it to.
             warnings.simplefilter("ignore")
             cma = optional("cma", extra="learn")
 
-        self._part, self._processors, self._settings, self._judge = part, processors, settings, judge
-        self._people = _people(part, settings)
+        settings = subject.settings
+        self._subject, self._draw, self._judge = subject, subject.source(part), judge
         self._generator = np.random.default_rng(seed)
         # A stream of its own: the library's default is NumPy's global one, which searches side by side would share.
         candidates = np.random.default_rng([seed, 1])
         self._strategy = cma.CMAEvolutionStrategy(
-            _first_guess(settings.form, self._generator),
+            subject.first_guess(self._generator),
             settings.step,
             {
                 "randn": lambda *shape: candidates.standard_normal(shape),
@@ -300,15 +223,7 @@ class _Descent:
 
     def step(self, pool: ThreadPoolExecutor) -> float:
         """Play one generation and return the mean objective of its candidates."""
-        settings = self._settings
-        batch = sample(
-            self._part,
-            settings.batch,
-            settings.length,
-            self._processors,
-            self._generator,
-            people=self._people,
-        )
+        batch = self._draw(self._subject.settings.batch, self._generator)
         candidates = self._strategy.ask()
         figures = list(pool.map(lambda weights: self._judge(weights, batch), candidates))
         self._strategy.tell(candidates, figures)
@@ -327,40 +242,11 @@ class _Descent:
         return float(self._strategy.sigma)
 
     def _mean(self) -> FloatArray:
-        """Return the present mean; of a score whose length means nothing at length 1, to be averaged."""
-        mean: FloatArray = np.array(self._strategy.mean)
-        return mean if FORMS[self._settings.form] == MLP else mean / np.linalg.norm(mean)
+        return self._subject.scaled(np.array(self._strategy.mean))
 
 
-def _people(part: Workload, settings: SearchSettings) -> People | None:
-    """Return who is behind the tasks, for scores that look at it."""
-    return People.of(part) if FORMS[settings.form] == HISTORY else None
-
-
-def _validation(parts: Parts, processors: int, settings: SearchSettings) -> tuple[Sequences, Sequences]:
+def _validation(subject: Subject, part: Workload) -> tuple[Batch, Batch]:
     """Return the sequences that choose when to stop, the same for every seed of a search."""
-    recorded = max(settings.validations // 3, 1)
-    varied = max(settings.validations - recorded, 1)
-    return (
-        evenly_spaced(parts.validation, recorded, settings.length, processors),
-        sample(
-            parts.validation,
-            varied,
-            settings.length,
-            processors,
-            np.random.default_rng(0),
-            people=_people(parts.validation, settings),
-        ),
-    )
-
-
-def _first_guess(form: str, generator: np.random.Generator) -> FloatArray:
-    """Start a score at smallest area first, and a network at small random weights."""
-    code = FORMS[form]
-    if code == MLP:
-        return generator.normal(0.0, 0.3, weight_count(code))
-    past = code == HISTORY
-    weights = np.zeros((len(PAST_FEATURES), len(PAST_STATES)) if past else (len(TASK_FEATURES), len(STATE_FEATURES)))
-    # r and n are ln(r) / 5 - 1 and ln(n) scaled to -1..1; on 256 processors 0.55 makes it the logarithm of r * n.
-    weights[0, 0], weights[1, 0] = 1.0, 0.3 if past else 0.55
-    return weights.ravel()
+    recorded = max(subject.settings.validations // 3, 1)
+    varied = max(subject.settings.validations - recorded, 1)
+    return subject.recorded(part, recorded), subject.source(part)(varied, np.random.default_rng(0))

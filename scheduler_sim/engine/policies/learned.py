@@ -1,35 +1,48 @@
-"""Orders whose scores were learned: from weights to an `Order` that any policy can use."""
+"""What was learned by a policy search: from weights to the part of a policy."""
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.codes import BY_PAST, LEARNED
+from scheduler_sim.engine.codes import BY_LEFT, BY_PAST, FIRST_FIT, LEARNED, LEARNED_NODE, LEARNED_SPLIT, NOT_PLANNED
 from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.policies.choice_scoring import choice_weights
 from scheduler_sim.engine.policies.order import Order, ScoreContext, Scores
+from scheduler_sim.engine.policies.placement import ChoiceContext, Choices, Placement
 from scheduler_sim.engine.policies.scoring import HIDDEN_UNITS, HISTORY, LINEAR, MLP, parameter_vector, task_features
 from scheduler_sim.engine.workloads.workload import FloatArray
 
 FORMS = {"linear": LINEAR, "mlp": MLP, "history": HISTORY}
 """The forms of a learned score by name; those of `SHIPPED` come with weights."""
 
+PREEMPTION = "preemption"
+"""The form of an order that says, too, which running tasks are stopped: it plays with a `~preemption` only."""
+
+ORDER_FORMS = (*FORMS, PREEMPTION)
+PLACEMENT_FORMS = ("node", "split")
+
+_SOURCE = "policy search (docs/learning.md)"
+
 SHIPPED = Path(__file__).parent / "weights"
 """One JSON document a form: the weights behind the orders `linear` and `mlp`, found by `trainpolicy`."""
 
 
-def learned_order(name: str, document: dict[str, Any], *, source: str = "policy search (docs/learning.md)") -> Order:
+def learned_order(name: str, document: dict[str, Any], *, source: str = _SOURCE) -> Order:
     """Return the order of stored weights.
 
     Args:
         name: as it shall stand in a policy, for example `learned:night`.
-        document: `{"form": "linear" | "mlp" | "history", "weights": [...], "hidden": H}`, the last for `mlp` only.
+        document: `{"form": "linear" | "mlp" | "history", "weights": [...], "hidden": H}`, the last for `mlp` only, or
+            `{"form": "preemption", "weights": [...]}`.
 
     Raises:
         InvalidParameter: a document of another shape.
     """
+    if document.get("form") == PREEMPTION:
+        return _active_order(name, document, source)
     parameters = parameters_of(document)
     past = ", what the user has done" if document["form"] == "history" else ""
     return Order(
@@ -38,6 +51,50 @@ def learned_order(name: str, document: dict[str, Any], *, source: str = "policy 
         source=source,
         scores=_scores(lambda: parameters),
     )
+
+
+def _active_order(name: str, document: dict[str, Any], source: str) -> Order:
+    weights = choice_weights(PREEMPTION, document.get("weights"))
+
+    def scores(context: ScoreContext) -> Scores:
+        return Scores(
+            base=np.zeros(len(context.workload)), kind=BY_LEFT, parameters=weights, features=_features(context)
+        )
+
+    formula = "a learned linear function of r, n, w, of what is left of the estimate and of whether the task runs"
+    return Order(name, formula, source, scores)
+
+
+def learned_placement(name: str, document: dict[str, Any], *, source: str = _SOURCE) -> Placement:
+    """Return the placement of stored weights.
+
+    Args:
+        name: as it shall stand in a policy, for example `learned:night`.
+        document: `{"form": "node" | "split", "weights": [...]}`.
+
+    Raises:
+        InvalidParameter: a document of another shape.
+    """
+    form = document.get("form")
+    if form not in PLACEMENT_FORMS:
+        raise InvalidParameter(f"A learned placement has the form {', '.join(PLACEMENT_FORMS)}, not {form!r}.")
+    weights = choice_weights(form, document.get("weights"))
+    by_node = form == "node"
+    return Placement(
+        name,
+        LEARNED_NODE if by_node else FIRST_FIT,
+        "The node with the lowest learned score among those that fit, then the lowest number."
+        if by_node
+        else "The node and the gpu_fraction (0, 0.1 .. 1) with the lowest learned score.",
+        source,
+        choices=partial(_by_weights, weights=weights),
+        planned=NOT_PLANNED if by_node else LEARNED_SPLIT,
+        uses_estimates=True,
+    )
+
+
+def _by_weights(context: ChoiceContext, *, weights: FloatArray) -> Choices:
+    return Choices(fraction=context.workload.compute_intensity, weights=weights)
 
 
 def shipped_order(form: str) -> Order:
@@ -77,14 +134,19 @@ def shipped_parameters(form: str) -> FloatArray:
 
 def _scores(parameters: Callable[[], FloatArray]) -> Callable[[ScoreContext], Scores]:
     def scores(context: ScoreContext) -> Scores:
-        workload, cluster = context.workload, context.cluster
-        capacity = np.where(workload.gpus > 0, float(cluster.gpus), float(cluster.cores))
         weights = parameters()
         return Scores(
-            base=np.zeros(len(workload)),
+            base=np.zeros(len(context.workload)),
             kind=BY_PAST if weights[0] == HISTORY else LEARNED,
             parameters=weights,
-            features=task_features(context.estimate, context.processors, capacity),
+            features=_features(context),
         )
 
     return scores
+
+
+def _features(context: ScoreContext) -> FloatArray:
+    """Return r and n of each task, shape (n, 2)."""
+    workload, cluster = context.workload, context.cluster
+    capacity = np.where(workload.gpus > 0, float(cluster.gpus), float(cluster.cores))
+    return task_features(context.estimate, context.processors, capacity)

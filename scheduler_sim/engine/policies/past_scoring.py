@@ -64,7 +64,7 @@ def make_past(user: IntArray, kind: IntArray) -> Past:
 
 @bare_kernel
 def scaled(seconds: float) -> float:
-    """Return the feature r of so many seconds, see `scoring.task_features`."""
+    """Return the feature r of one length in seconds, see `scoring.task_features`."""
     return float(np.log(max(seconds, 1.0)) / 5.0 - 1.0)
 
 

@@ -42,12 +42,14 @@ class Choices:
         group: the only node group a task may use, -1 for any; None for any for all.
         draw: a number in [0, 1) a task, for the random choice of a node.
         learner: an agent that chooses fractions while it runs, instead of those above.
+        weights: of a learned choice of node or split, see `choice_scoring`; of any length.
     """
 
     fraction: FloatArray
     group: IntArray | None = None
     draw: FloatArray | None = None
     learner: Learner | None = None
+    weights: FloatArray | None = None
 
 
 def by_intensity(context: ChoiceContext) -> Choices:

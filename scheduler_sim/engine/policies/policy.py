@@ -1,10 +1,10 @@
 """A policy is four small choices: `order[+backfill][@placement][~preemption]`, three of which have a default."""
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from scheduler_sim.engine.errors import InvalidPolicy, unknown_name
-from scheduler_sim.engine.order_sources import ORDER_SOURCES
+from scheduler_sim.engine.part_sources import PART_SOURCES
 from scheduler_sim.engine.policies import orders, placements
 from scheduler_sim.engine.policies.backfill import BACKFILLS, Backfill
 from scheduler_sim.engine.policies.grammar import Written, read_parts, split_outside
@@ -104,7 +104,7 @@ def parse_policy(text: str) -> Policy:
     policy = Policy(
         order=_find_order(order.name).with_values(order.parameters),
         backfill=_find(BACKFILLS, parts.get("backfill"), "none"),
-        placement=_find(PLACEMENTS, parts.get("placement"), DEFAULT_PLACEMENT),
+        placement=_find_placement(parts.get("placement")),
         preemption=_find(PREEMPTIONS, parts.get("preemption"), "none"),
     )
     if policy.order.preempts and (policy.backfill.name != "none" or policy.preemption != RUN_ON):
@@ -132,11 +132,21 @@ def _find(registry: Registry[PartType], written: Written | None, default: str) -
 
 
 def _find_order(name: str) -> Order:
+    stored: Order | None = _stored("order", name)
+    return ORDERS[name] if stored is None else stored
+
+
+def _find_placement(written: Written | None) -> Placement:
+    stored: Placement | None = None if written is None else _stored("placement", written.name)
+    if written is None or stored is None:
+        return _find(PLACEMENTS, written, DEFAULT_PLACEMENT)
+    return stored.with_values(written.parameters)
+
+
+def _stored(kind: str, name: str) -> Any:
+    """Return the part of a policy that is stored under a name with a prefix, None for a name without one."""
     prefix, _, rest = name.partition(":")
-    if rest and prefix in ORDER_SOURCES:
-        stored: Order = ORDER_SOURCES[prefix](rest)
-        return stored
-    return ORDERS[name]
+    return PART_SOURCES[prefix](kind, rest) if rest and prefix in PART_SOURCES else None
 
 
 def parse_policies(text: str) -> list[Policy]:

@@ -73,7 +73,7 @@ def parameter_vector(form: int, weights: FloatArray, hidden: int = HIDDEN_UNITS)
 
 
 def task_features(estimate: FloatArray, processors: FloatArray, capacity: FloatArray) -> FloatArray:
-    """Return r and n of each task, shape (n, 2): the one home of this formula, in training and in serving.
+    """Return r and n of each task, shape (n, 2), in training and in serving; `past_scoring.scaled` has r of one length.
 
     Args:
         estimate: shape (n,), seconds; below 1 s counts as 1 s.

@@ -3,7 +3,7 @@
 import json
 import sys
 from argparse import ArgumentParser
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -12,13 +12,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 from apps.results.errors import DomainError
 from apps.tasks.services import workload_find_or_import
 from apps.training.models import TrainedModel
+from apps.training.policy_search import BEST_OTHER
 from apps.training.requests import SEARCHED, SearchRequest
 from scheduler_sim import engine
 from scheduler_sim.accounts import audit
 from scheduler_sim.display.commands import SiteCommand
 from scheduler_sim.display.terminal import PlainColumn, PlainConsole
 from scheduler_sim.engine.learning.rollout import OBJECTIVES
-from scheduler_sim.engine.learning.search import BACKFILLS, CurvePoint, SearchSettings
+from scheduler_sim.engine.learning.search import CurvePoint
+from scheduler_sim.engine.learning.settings import BACKFILLS, ORDER, SEARCHABLE, SearchSettings
 from scheduler_sim.engine.policies.learned import FORMS
 
 
@@ -61,11 +63,30 @@ class Command(SiteCommand):
             metavar="N",
             help="searches, each with its own seed; the best on the validation part is kept (default 2)",
         )
+        parser.add_argument(
+            "--cluster", default="", metavar="PRESET|FILE", help="instead of a pool, for choices other than order"
+        )
+        parser.add_argument(
+            "--choice",
+            choices=SEARCHABLE,
+            default=defaults.choice,
+            help="what is searched: the order of the queue, the node, the split between CPU and GPU, or which tasks "
+            "run and which are stopped (default %(default)s)",
+        )
+        for name, metavar, told in (
+            ("order", "ORDER", "beside which a node or a split is chosen"),
+            ("preemption", "HOW", "how tasks are stopped where that is searched: suspend, checkpoint or requeue"),
+        ):
+            default = getattr(defaults, name)
+            parser.add_argument(f"--{name}", default=default, metavar=metavar, help=f"{told} (default {default})")
         for name, metavar, told in (
             ("length", "N", "tasks in a sequence"),
             ("generations", "N", "at most so many of each search"),
             ("population", "N", "candidates in a generation"),
             ("batch", "N", "sequences that judge a generation"),
+            ("validations", "N", "sequences that choose when to stop"),
+            ("check_every", "N", "generations between two looks at these"),
+            ("patience", "N", "looks without improvement after which a search stops"),
             ("max_seconds", "S", "wall time after which a search stops early and depends on the machine's speed"),
             ("threads", "N", "candidates played at the same time"),
         ):
@@ -96,7 +117,7 @@ class Command(SiteCommand):
             name=options["name"] or "",
             activate=not options["inactive"],
             settings={name: options[name] for name in SEARCHED},
-            **{name: options[name] for name in ("processors", "seed", "searches")},
+            **{name: options[name] for name in ("processors", "cluster", "seed", "searches")},
         )
         workload, _ = workload_find_or_import(options["workload"])
         asked = replace(asked, workload=workload.pk)
@@ -119,13 +140,16 @@ class Command(SiteCommand):
             return asked.search(progress=show)
 
     def _print(self, model: TrainedModel, *, as_json: bool) -> None:
+        settings = SearchSettings(**{name: model.parameters[name] for name in asdict(SearchSettings())})
+        reference = f"learned:{model.name}" + ("" if model.active else f".{model.version}")
+        policy = settings.policy(json.loads(model.artifact), reference).name
         document = {
             "model": model.name,
             "version": model.version,
             "kind": model.kind,
             "active": model.active,
             "seed": model.seed,
-            "policy": f"learned:{model.name}" + ("" if model.active else f".{model.version}"),
+            "policy": reference if settings.choice == ORDER else policy,
             "scores": model.scores,
             "data_range": model.data_range,
         }
@@ -134,18 +158,17 @@ class Command(SiteCommand):
             return
         scores, objective = model.scores, model.parameters["objective"]
         low, high = scores["difference_interval"]
+        best = scores[BEST_OTHER[settings.choice == ORDER]]
         self.stdout.write(
             f"Stored {model} ({model.kind}), found with seed {model.seed}, "
             f"which ended with: {model.parameters['stopped']}."
         )
         self.stdout.write(
             f"On {scores['windows']} sequences of later tasks the mean {objective} is "
-            f"{scores[f'held_out_mean_{objective}']:.2f}; the best of the other orders, {scores['best_other_order']}, "
+            f"{scores[f'held_out_mean_{objective}']:.2f}; the best that was not learned, {best}, "
             f"has {scores[f'best_other_{objective}']:.2f}: {scores['change_percent']:+.1f}% "
             f"(difference {low:+.2f} to {high:+.2f}, 95%)."
         )
         if scores["change_percent"] >= 0:
-            self.stdout.write(f"It does not beat {scores['best_other_order']} there.")
-        backfill = model.parameters["backfill"]
-        suffix = "" if backfill == "none" else f"+{backfill}"
-        self.stdout.write(f"Use it: manage.py runsimulation --policies {document['policy']}{suffix},...")
+            self.stdout.write(f"It does not beat {best} there.")
+        self.stdout.write(f"Use it: manage.py runsimulation --policies {policy},...")

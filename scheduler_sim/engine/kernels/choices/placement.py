@@ -11,8 +11,9 @@ import numpy as np
 from scheduler_sim.engine.codes import ARRIVED, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.jit import bare_kernel, kernel
 from scheduler_sim.engine.kernels.choices.figures import tell_figures
-from scheduler_sim.engine.kernels.choices.scales import keep_within, length_seen, wait_seen
+from scheduler_sim.engine.kernels.choices.scales import keep_within, wait_seen
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
+from scheduler_sim.engine.policies.past_scoring import scaled
 from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray
 
 OF_TASK = 6
@@ -137,7 +138,7 @@ def _observe(p: Placing, group: IntArray, largest: FloatArray, seen: FloatArray)
         return
     row = counts[ARRIVED] - counts[QUEUED]
     seen[0] = np.log1p(float(counts[QUEUED])) / 5.0
-    seen[1] = length_seen(p.estimate[row])
+    seen[1] = scaled(p.estimate[row])
     for i in range(RESOURCES):
         seen[2 + i] = p.need[row, i] / largest[i]
     seen[5] = wait_seen(now - p.arrival[row])
@@ -147,7 +148,7 @@ def _observe(p: Placing, group: IntArray, largest: FloatArray, seen: FloatArray)
         for i in range(RESOURCES):
             seen[at + 1 + i] = min(p.free[node, i] / largest[i], 1.0)
         if p.admitted[row, group[node]]:
-            seen[at + 4] = length_seen(p.expected[row, group[node]])
+            seen[at + 4] = scaled(p.expected[row, group[node]])
         seen[at + 5] = np.log1p(max(p.busy_until[node] - now, 0.0)) / 10.0
     keep_within(seen)
 

@@ -11,8 +11,9 @@ import numpy as np
 from scheduler_sim.engine.codes import ARRIVED, COMMON, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.jit import bare_kernel, kernel
 from scheduler_sim.engine.kernels.choices.figures import tell_figures
-from scheduler_sim.engine.kernels.choices.scales import keep_within, length_seen, wait_seen, width_seen
+from scheduler_sim.engine.kernels.choices.scales import keep_within, wait_seen, width_seen
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push, heap_remove
+from scheduler_sim.engine.policies.past_scoring import scaled
 from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray
 
 FREE, AT, ASKED, PASSED, SHOWN, ROUND, COUNTS = range(COMMON, COMMON + 7)
@@ -204,14 +205,14 @@ def _observe(p: Stopping, processors: int, seen: FloatArray) -> None:
         return
     row = p.queue[counts[AT]]
     lacks = p.cpus[row] - counts[FREE]
-    seen[2] = length_seen(p.told[row])
+    seen[2] = scaled(p.told[row])
     seen[3] = width_seen(p.cpus[row], processors)
     seen[4] = wait_seen(now - p.arrival[row])
     seen[5] = lacks / processors
     for i in range(counts[SHOWN]):
         at, other = OF_WAITING + i * OF_RUNNING, p.shown[i]
         seen[at] = 1.0
-        seen[at + 1] = length_seen(_left(p, other))
+        seen[at + 1] = scaled(_left(p, other))
         seen[at + 2] = width_seen(p.cpus[other], processors)
         seen[at + 3] = wait_seen(now - p.begun[other])
         seen[at + 4] = np.log1p(float(p.stops[other]))

@@ -3,19 +3,14 @@
 import numpy as np
 
 from scheduler_sim.engine.jit import bare_kernel
+from scheduler_sim.engine.policies.choice_scoring import wait_of
 from scheduler_sim.engine.workloads.workload import FloatArray
 
 
 @bare_kernel
 def wait_seen(seconds: float) -> float:
     """Return the scaled eighth root of how long something has lasted."""
-    return float(max(seconds, 0.0) ** 0.125 / 2.5 - 1.0)
-
-
-@bare_kernel
-def length_seen(seconds: float) -> float:
-    """Return r of `scoring.task_features`."""
-    return float(np.log(max(seconds, 1.0)) / 5.0 - 1.0)
+    return wait_of(seconds) - 1.0
 
 
 @bare_kernel

@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine import inlined
-from scheduler_sim.engine.codes import FIRST_FIT, MILLI, RANDOM_NODE, WEIGHTED_FIT, WORST_FIT
+from scheduler_sim.engine.codes import FIRST_FIT, LEARNED_NODE, RANDOM_NODE, WEIGHTED_FIT, WORST_FIT
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.classes import find_classed, weighted_room
 from scheduler_sim.engine.kernels.cluster.fgd import fgd_device, fgd_find
 from scheduler_sim.engine.kernels.cluster.index import find_indexed
+from scheduler_sim.engine.kernels.cluster.learned import find_learned
 from scheduler_sim.engine.kernels.cluster.power import mark_sleeping
 from scheduler_sim.engine.kernels.cluster.queue import fresh_stamp
 from scheduler_sim.engine.kernels.cluster.racks import choose_racks, is_whole_node, next_whole_node
@@ -17,7 +18,6 @@ from scheduler_sim.engine.kernels.cluster.state import (
     CLASSED,
     IN_TURN,
     INDEXED,
-    MOST_LEVELS,
     RULE,
     SLEEPS,
     TOGETHER,
@@ -26,17 +26,10 @@ from scheduler_sim.engine.kernels.cluster.state import (
     fits,
     needs,
     pieces_of,
+    room,
     tightest,
 )
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
-
-
-@inner_kernel
-def room(view: View, node: int, on_gpu: bool) -> int:
-    """Return what best_fit and worst_fit compare: whole GPUs' worth left, or whole cores for work without GPUs."""
-    if on_gpu:
-        return int(view.devices[node] // MILLI)
-    return int(min(view.cores[node] // MILLI, MOST_LEVELS - 1))
 
 
 @inner_kernel
@@ -118,20 +111,22 @@ def find_node(
     live: bool,
     kind: int,
     nodes: int,
-    draw: float,
+    t: Any,
     stamp: int,
     need: tuple[int, int, int, int],
     fgd: bool | None,
 ) -> int:
-    """Return the node that the placement chooses for one piece, -1 for none."""
+    """Return the node that the placement chooses for one piece of a task, -1 for none."""
     if live and s.settings[CLASSED]:
         return find_classed(s, kind, nodes, stamp, need, fgd)
     if fgd is not None:
         return fgd_find(s, view, nodes, stamp, need)
     rule = s.settings[RULE]
+    if rule == LEARNED_NODE:
+        return find_learned(s, view, t, nodes, stamp, need)
     if live and s.settings[INDEXED] and rule != RANDOM_NODE:
         return find_indexed(s, rule, nodes, stamp, need)
-    return find_by_scan(s, view, rule, nodes, draw, stamp, need)
+    return find_by_scan(s, view, rule, nodes, t.draw, stamp, need)
 
 
 @inner_kernel
@@ -163,7 +158,7 @@ def find_compact(s: Sim, view: View, live: bool, t: Any, fraction: float) -> int
         s.rack_taken[rack] = 0
     if count == t.full_nodes:
         return count
-    node = find_node(s, view, live, -1, nodes, t.draw, stamp, need, None)
+    node = find_node(s, view, live, -1, nodes, t, stamp, need, None)
     if node < 0:
         stamp = fresh_stamp(s)
         for other in range(len(view.cores)):
@@ -171,7 +166,7 @@ def find_compact(s: Sim, view: View, live: bool, t: Any, fraction: float) -> int
                 s.mark[other] = stamp
         for piece in range(t.full_nodes):
             s.mark[s.piece_node[piece]] = stamp
-        node = find_node(s, view, live, -1, nodes, t.draw, stamp, need, None)
+        node = find_node(s, view, live, -1, nodes, t, stamp, need, None)
     mask, device = pick_devices(s, view, node, need[0], need[1], need[2], None)
     s.piece_node[t.full_nodes] = node
     s.piece_mask[t.full_nodes] = mask
@@ -224,9 +219,9 @@ def find_place(s: Sim, view: View, live: bool, now: bool, row: int, fraction: fl
     if now and s.settings[SLEEPS] and t.full_nodes == 0:
         awake = fresh_stamp(s)
         mark_sleeping(s, awake)
-        node = find_node(s, view, live, kind, nodes, t.draw, awake, need, fgd)
+        node = find_node(s, view, live, kind, nodes, t, awake, need, fgd)
     if node < 0:
-        node = find_node(s, view, live, kind, nodes, t.draw, stamp, need, fgd)
+        node = find_node(s, view, live, kind, nodes, t, stamp, need, fgd)
     if node < 0:
         return 0
     mask, device = pick_devices(s, view, node, need[0], need[1], need[2], fgd)

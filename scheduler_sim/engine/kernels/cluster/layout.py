@@ -24,6 +24,7 @@ from scheduler_sim.engine.codes import (
     CONSERVATIVE,
     FGD,
     FIRST_FIT,
+    LEARNED_NODE,
     MAX_MIN,
     MILLI,
     MIN_MIN,
@@ -45,6 +46,7 @@ from scheduler_sim.engine.kernels.structures.calendar import Calendar
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
 from scheduler_sim.engine.kernels.structures.releases import longest_list
 from scheduler_sim.engine.policies import Choices, Policy, Scores
+from scheduler_sim.engine.policies.choice_scoring import CHOICES
 from scheduler_sim.engine.power_cap import MICRO, busy_power
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
@@ -223,6 +225,7 @@ def lay_out(problem: Problem, *, far: bool = False) -> Sim:
         allowed_bits=np.ascontiguousarray(_as_bits(allowed, words)),
         block_cpu=np.full(words, -1, np.int64),
         gain_limits=gain_limits,
+        **_learned(policy, choices),
         fgd_gain=np.zeros(kept, np.int64),
         fgd_stamp=np.zeros(kept, np.int64),
         **_classes(nodes if settings[state.CLASSED] else 0, slots, most_gpus),
@@ -232,6 +235,17 @@ def lay_out(problem: Problem, *, far: bool = False) -> Sim:
         **GangBuffer.of(most_chunks)._asdict(),
         **Calendar.of(2 * min(most_chunks, n) if far else 0)._asdict(),
     )
+
+
+def _learned(policy: Policy, choices: Choices) -> dict[str, Any]:
+    """Return the weights of a learned choice of node or split, and room to work its scores out."""
+    form = CHOICES["node" if policy.placement.code == LEARNED_NODE else "split"]
+    return {
+        "choice_weights": np.zeros(0) if choices.weights is None else choices.weights,
+        "choice_state": np.zeros(len(form.states)),
+        "choice_folded": np.zeros(len(form.features)),
+        "choice_seen": np.zeros(len(form.features)),
+    }
 
 
 def _classes(nodes: int, slots: int, most_gpus: int) -> dict[str, Any]:

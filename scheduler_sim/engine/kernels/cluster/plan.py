@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.codes import EARLIEST_FINISH, MILLI, ORACLE, PREDICTED
+from scheduler_sim.engine.codes import EARLIEST_FINISH, LEARNED_SPLIT, MILLI, ORACLE, PREDICTED
 from scheduler_sim.engine.formulas import TENTHS, cpu_alone_compiled, even_fraction_compiled
 from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.kernels.cluster.learned import fold_split, option_score
 from scheduler_sim.engine.kernels.cluster.start import fetched, sides
 from scheduler_sim.engine.kernels.cluster.state import KEPT_LISTS, PLANNED, SEQUENTIAL, Sim
 from scheduler_sim.engine.kernels.structures.bits import bits_in
@@ -120,12 +121,16 @@ def is_planned(t: Any) -> bool:
 def best_option(s: Sim, row: int, now: float, stamp: int) -> tuple[float, float, int, float, bool, float, float]:
     """Return finish, fraction, node, start and whether it can start now of the best option; then two best by class.
 
-    The best option finishes first, then has the lowest fraction, then the lowest node. A class of options is a node
+    The best option finishes first, or has the lowest score where that is learned, then has the lowest fraction, then
+    the lowest node. A class of options is a node
     and whether GPUs are used; the last two values are the earliest finish of the best and of the second-best class.
     """
     t = s.tasks[row]
     planned = s.settings[PLANNED]
-    best_finish = best_fraction = np.inf
+    learned = planned == LEARNED_SPLIT
+    if learned:
+        fold_split(s)
+    best_finish = best_fraction = best_value = np.inf
     best_node = -1
     best_start = np.inf
     starts = False
@@ -145,7 +150,7 @@ def best_option(s: Sim, row: int, now: float, stamp: int) -> tuple[float, float,
         memory_at = max(available(s, MEMORY, node, t.memory), now)
         count = 1
         exact = 0.0
-        if t.hybrid and planned == EARLIEST_FINISH:
+        if t.hybrid and (learned or planned == EARLIEST_FINISH):
             count = len(TENTHS)
         elif t.hybrid and planned == PREDICTED:
             count = 3
@@ -188,7 +193,19 @@ def best_option(s: Sim, row: int, now: float, stamp: int) -> tuple[float, float,
                 class_finish_gpu = min(class_finish_gpu, finish)
             else:
                 class_finish_cpu = min(class_finish_cpu, finish)
-            if finish < best_finish or (finish == best_finish and fraction < best_fraction):
+            value = finish
+            if learned:
+                cores, gpus = t.cpu / MILLI * cpu_time, whole * gpu_time
+                value = option_score(
+                    s,
+                    begin - now,
+                    finish - now,
+                    cores if on_cpu else 0.0,
+                    gpus if on_gpu else 0.0,
+                    fraction,
+                )
+            if value < best_value or (value == best_value and fraction < best_fraction):
+                best_value = value
                 best_finish = finish
                 best_fraction = fraction
                 best_node = node

@@ -252,6 +252,10 @@ class Sim(NamedTuple):
     span_words: IntArray
     calendar: IntArray
     calendar_reals: FloatArray
+    choice_weights: FloatArray
+    choice_state: FloatArray
+    choice_folded: FloatArray
+    choice_seen: FloatArray
 
 
 DIMENSIONS = {
@@ -313,6 +317,10 @@ FLOATS = {
     "call_state",
     "call_at",
     "calendar_reals",
+    "choice_weights",
+    "choice_state",
+    "choice_folded",
+    "choice_seen",
 }
 """Arrays of doubles; the others hold 64-bit integers."""
 
@@ -389,6 +397,14 @@ def fits(view: View, node: int, cpu: int, whole: int, share: int, memory: int) -
     if share > 0 and tightest(view, node, share) < 0:
         need += 1
     return need == 0 or bits_in(view.free[node]) >= need
+
+
+@inner_kernel
+def room(view: View, node: int, on_gpu: bool) -> int:
+    """Return what best_fit and worst_fit compare: whole GPUs' worth left, or whole cores for work without GPUs."""
+    if on_gpu:
+        return int(view.devices[node] // MILLI)
+    return int(min(view.cores[node] // MILLI, MOST_LEVELS - 1))
 
 
 @inner_kernel

@@ -48,6 +48,7 @@ def plays_on_single(problem: Problem) -> bool:
         and scores.kind == STATIC
         and scores.slope is None
         and problem.choices.learner is None
+        and problem.choices.weights is None
         and not Paces.of(workload, cluster).rated.any()
         and not bool((workload.gpus != np.floor(workload.gpus)).any())
         and (policy.placement.planned != NOT_PLANNED or policy.backfill.name in ("none", "list"))

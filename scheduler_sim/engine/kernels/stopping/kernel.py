@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.clusters.cluster import Cluster
-from scheduler_sim.engine.codes import CONSERVATIVE, LEARNED, MULTIFACTOR, NOT_PLANNED, ORACLE, STATIC
+from scheduler_sim.engine.codes import BY_LEFT, CONSERVATIVE, LEARNED, MULTIFACTOR, NOT_PLANNED, ORACLE, STATIC
 from scheduler_sim.engine.contract import Outcome
 from scheduler_sim.engine.errors import InvalidPolicy, InvalidWorkload
 from scheduler_sim.engine.kernels.attempts import AttemptsKernel, buffer_columns, buffer_for, history_of
@@ -131,7 +131,7 @@ def _refuse(problem: Problem, rules: Rules) -> None:
         raise InvalidPolicy("Learned orders change with the state of the cluster and play with none, list and easy.")
     if rules.to_end and scores.kind in PICKING:
         raise InvalidPolicy(f"{order} has no end of its queue: who failed waits where it did (requeue_at old).")
-    if rules.stops and (planned or scores.kind not in (STATIC, MULTIFACTOR)):
+    if rules.stops and (planned or scores.kind not in (STATIC, MULTIFACTOR, BY_LEFT)):
         chooser = placement.name if planned else order
         raise InvalidPolicy(f"{chooser} chooses among waiting tasks only: it stops none, so that ~ has no meaning.")
     if rules.stops and scores.backfill is not None:

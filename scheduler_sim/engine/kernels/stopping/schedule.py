@@ -7,7 +7,7 @@ there, or too little power under a cap, takes that of the last ones behind it.
 
 import numpy as np
 
-from scheduler_sim.engine.codes import FINISH, MILLI, NONE
+from scheduler_sim.engine.codes import BY_LEFT, FINISH, MILLI, NONE
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.choose import could_start, find_place
 from scheduler_sim.engine.kernels.cluster.power import power_of, step_of
@@ -20,6 +20,7 @@ from scheduler_sim.engine.kernels.cluster.state import (
     CAPPED,
     CAPS,
     DRAWN,
+    KIND,
     LISTED,
     OUTAGES,
     PENDING,
@@ -31,6 +32,7 @@ from scheduler_sim.engine.kernels.cluster.state import (
     take_gpus,
 )
 from scheduler_sim.engine.kernels.core.state import KEEP, REQUEUED, SUSPENDED
+from scheduler_sim.engine.kernels.stopping.learned import active_scores
 from scheduler_sim.engine.kernels.stopping.state import BEGUN, COST, KEPT, POWER, STOPPED, Life
 from scheduler_sim.engine.kernels.stopping.verbs import note_begun, put_back, stop
 from scheduler_sim.engine.kernels.structures.bits import bits_in
@@ -121,8 +123,12 @@ def in_one_order(s: Sim, h: Life, now: float) -> IntArray:
         size += 1
     rows = by_tie(s, rows[:size])
     scores = np.empty(size)
+    if s.settings[KIND] == BY_LEFT:
+        active_scores(s, h, now, rows, scores)
+    else:
+        for i in range(size):
+            scores[i] = score(s, rows[i], now)
     for i in range(size):
-        scores[i] = score(s, rows[i], now)
         if h.lives[rows[i]].runs and s.tasks[rows[i]].start > now:
             scores[i] = -np.inf
     return rows[np.argsort(scores, kind="mergesort")]
