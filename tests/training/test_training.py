@@ -250,7 +250,8 @@ def test_a_sites_own_accounting_is_searched_by_what_its_users_have_done(slurm_pa
     ],
 )
 def test_a_choice_is_searched_stored_with_a_card_and_played(choice, told, policy):
-    workload_generate(model="mixed", tasks=120, seed=2, name="tasks")
+    sized = {"model": "mixed"} if choice != "preemption" else {"model": "lublin", "parameters": {"processors": 16}}
+    workload_generate(tasks=120, seed=2, name="tasks", **sized)
     out = StringIO()
     few = ["--generations", "1", "--population", "4", "--batch", "1", "--searches", "1", "--length", "10"]
     rest = ["--validations", "2", "--check-every", "1", "--objective", "jct", "--seed", "3"]
