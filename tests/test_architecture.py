@@ -24,6 +24,7 @@ ENGINE = (
         "clock",
         "indexes",
         "jit",
+        "kernel_files",
         "linked",
         "inlined",
         "sources",

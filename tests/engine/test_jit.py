@@ -80,19 +80,24 @@ from scheduler_sim.engine.apart import apart
 from scheduler_sim.engine.jit import kernel
 from scheduler_sim.engine.step import step
 
+import sys
+
 @kernel
 def walk(value):
     return step(step(value)) + {added}
 
 if __name__ != "__main__":
     found = apart(1), walk(1)
-    print(found[1], *(len(one.stats.cache_hits) for one in (apart, walk)))
+    print(found[1], *(len(one.stats.cache_hits) for one in (apart, walk)), "numba.np.linalg" in sys.modules)
 """,
 }
 
 
 def walked(folder: Path, *, step: int, limit: int, added: int = 0) -> str:
-    """Return what a fresh process works out with the compiled parts, and how many came from disk: apart, walk."""
+    """Return what a fresh process works out with the compiled parts.
+
+    Then come how many were read from disk, of apart and of walk, and whether Numba got ready to compile.
+    """
     for name, text in PARTS.items():
         (folder / f"scheduler_sim/engine/{name}.py").write_text(text.format(step=step, limit=limit, added=added))
     environment = os.environ | {"NUMBA_CACHE_DIR": str(folder / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -104,14 +109,14 @@ def test_only_what_an_edit_touches_is_compiled_anew(tmp_path: Path) -> None:
     engine = tmp_path / "scheduler_sim" / "engine"
     shutil.copytree(ROOT / "scheduler_sim" / "engine", engine, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "scheduler_sim" / "__init__.py").touch()
-    assert walked(tmp_path, step=2, limit=9).split() == ["5", "0", "0"]
-    assert walked(tmp_path, step=2, limit=9).split() == ["5", "1", "1"]
+    assert walked(tmp_path, step=2, limit=9).split() == ["5", "0", "0", "True"]
+    assert walked(tmp_path, step=2, limit=9).split() == ["5", "1", "1", "False"]
     # The step itself is read from disk, and linked into other code.
-    assert walked(tmp_path, step=2, limit=9, added=4).split() == ["9", "1", "0"]
+    assert walked(tmp_path, step=2, limit=9, added=4).split() == ["9", "1", "0", "True"]
     # The step is called by another module's function; the limit is a constant that code of a third has worked out.
-    assert walked(tmp_path, step=3, limit=9).split() == ["7", "1", "0"]
-    assert walked(tmp_path, step=3, limit=6).split() == ["6", "1", "0"]
-    assert walked(tmp_path, step=2, limit=9).split() == ["5", "1", "1"]
+    assert walked(tmp_path, step=3, limit=9).split() == ["7", "1", "0", "True"]
+    assert walked(tmp_path, step=3, limit=6).split() == ["6", "1", "0", "True"]
+    assert walked(tmp_path, step=2, limit=9).split() == ["5", "1", "1", "False"]
 
 
 def test_code_for_other_arguments_is_never_taken_for_one_s_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

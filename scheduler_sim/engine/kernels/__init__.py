@@ -19,7 +19,6 @@ from scheduler_sim.engine.codes import (
     STATIC,
 )
 from scheduler_sim.engine.errors import InvalidPolicy
-from scheduler_sim.engine.jit import spare_linear_algebra
 from scheduler_sim.engine.kernels.base import BaseKernel
 from scheduler_sim.engine.kernels.cluster import state as cluster_state
 from scheduler_sim.engine.kernels.core import state as core_state
@@ -33,8 +32,6 @@ from scheduler_sim.engine.stepped import refuse_steps
 RECORDS = (cluster_state, core_state, stopping_state, site_state)
 """Importing these teaches Numba to read their records. That has to happen before the first kernel is compiled: what is
 registered later comes behind Numba's own reading of records, which refuses the names it does not know."""
-
-spare_linear_algebra()
 
 
 def make_kernel(problem: Problem) -> BaseKernel:

@@ -40,7 +40,7 @@ from scheduler_sim.accounts import audit
 from scheduler_sim.background.sweep import sweeping
 from scheduler_sim.display.commands import ExplainedCommand, bare
 from scheduler_sim.display.terminal import PlainConsole
-from scheduler_sim.engine import jit
+from scheduler_sim.engine import kernel_files
 from scheduler_sim.engine.clusters.presets import PRESETS, load_cluster
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PLACEMENTS, PREEMPTIONS, READY_MADE
 
@@ -257,7 +257,7 @@ class Command(ExplainedCommand):
 
     def _play(self, run: Run) -> None:
         named = logs.run_id.set(str(run.pk))
-        if not jit.is_compiled():
+        if not kernel_files.KernelCache.is_any_kept():
             self.console.print("Compiling the simulation kernels: this happens once and takes some seconds.")
         runner = Runner(
             run,
