@@ -20,7 +20,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, _CacheLocator
+from numba.core.caching import CacheImpl, CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, _CacheLocator
 from numba.core.runtime import rtsys  # type: ignore[attr-defined]
 
 from scheduler_sim.engine import sources
@@ -70,8 +70,10 @@ class _Locator(_CacheLocator):
         return str(self._line)
 
     @classmethod
-    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> "_Locator | None":  # noqa: ARG003
-        """Return the locator of a function, in the first folder that can be written to; else None."""
+    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> "_Locator | None":
+        """Return the locator of a function of the engine, in the first folder that can be written to; else None."""
+        if not Path(py_file).is_relative_to(_ENGINE):
+            return None
         for folder in (cache_folder(), _users_cache()):
             locator = cls(py_func, folder)
             if locator._folder not in cls._made:
@@ -82,6 +84,9 @@ class _Locator(_CacheLocator):
                 cls._made.add(locator._folder)
             return locator
         return None
+
+
+CacheImpl._locator_classes.insert(0, _Locator)
 
 
 def _spare_linear_algebra() -> None:
@@ -98,11 +103,6 @@ def _spare_linear_algebra() -> None:
         linalg.ensure_blas = look
 
 
-class _Reading(CompileResultCacheImpl):
-    # As Numba declares it.
-    _locator_classes: list[type[object]] = [_Locator]
-
-
 class KernelCache(FunctionCache):
     """The files of one compiled function, looked for when it is first called.
 
@@ -113,7 +113,9 @@ class KernelCache(FunctionCache):
     _all: ClassVar[list["KernelCache"]] = []
 
     def __init__(self, py_func: Callable[..., Any]) -> None:
-        # Numba's own would look for the files now.
+        # Numba's own would look for the files now. What the function comes from is what this process has loaded.
+        if Path(py_func.__code__.co_filename).is_relative_to(_ENGINE):
+            sources.remember(py_func.__module__)
         self._name = repr(py_func)
         self._py_func = py_func
         self.enable()  # type: ignore[no-untyped-call]
@@ -121,7 +123,7 @@ class KernelCache(FunctionCache):
 
     @cached_property
     def _impl(self) -> Any:
-        return _Reading(self._py_func)  # type: ignore[no-untyped-call]
+        return CompileResultCacheImpl(self._py_func)  # type: ignore[no-untyped-call]
 
     @cached_property
     def _cache_path(self) -> str:
@@ -129,13 +131,15 @@ class KernelCache(FunctionCache):
 
     @cached_property
     def _cache_file(self) -> Any:  # type: ignore[override]
-        files: Any = IndexDataCacheFile(  # type: ignore[no-untyped-call]
+        return IndexDataCacheFile(  # type: ignore[no-untyped-call]
             cache_path=self._cache_path,
             filename_base=self._impl.filename_base,
             source_stamp=self._impl.locator.get_source_stamp(),
         )
-        files._data_name_pattern = files._data_name_pattern.replace("{number", f"{secrets.token_hex(8)}.{{number")
-        return files
+
+    @cached_property
+    def _data_name_pattern(self) -> str:
+        return str(self._cache_file._data_name_pattern)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the code for arguments of these types from disk, or None; Numba need not know how to compile it."""
@@ -146,7 +150,14 @@ class KernelCache(FunctionCache):
             _spare_linear_algebra()
         return found
 
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep the code for arguments of these types in a file of its own, whoever else saves at the same moment."""
+        own = self._data_name_pattern.replace("{number", f"{secrets.token_hex(8)}.{{number")
+        self._cache_file._data_name_pattern = own
+        super().save_overload(sig, data)  # type: ignore[no-untyped-call]
+
     @classmethod
     def is_any_kept(cls) -> bool:
         """Tell whether code of any function that was met lies on disk, so that a first run can announce itself."""
-        return any(next(Path(path).glob("*.nbc"), None) for path in {one._cache_path for one in cls._all})
+        one_of_each_module = {one._py_func.__module__: one for one in cls._all}
+        return any(next(Path(one._cache_path).glob("*.nbc"), None) for one in one_of_each_module.values())

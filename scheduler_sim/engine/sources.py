@@ -52,7 +52,7 @@ class _Part(NamedTuple):
 
 def _part(module: str) -> _Part:
     loaded = sys.modules[module]
-    summary = hashlib.sha256(Path(str(loaded.__file__)).read_bytes())
+    summary = hashlib.sha256(_source(module))
     for key, value in sorted(vars(loaded).items()):
         if not key.startswith("__") and (written := _written(value)) is not None:
             summary.update(f"{key}={written}\n".encode())
@@ -60,6 +60,24 @@ def _part(module: str) -> _Part:
 
 
 _whole_part = cache(_part)
+
+
+@cache
+def _source(module: str) -> bytes:
+    return Path(str(sys.modules[module].__file__)).read_bytes()
+
+
+def remember(module: str) -> None:
+    """Keep the source of a module, and what counts everywhere, as it is while it is loaded.
+
+    It may be edited before anything asks for the digest, and what this process compiles comes from what it has loaded.
+
+    Args:
+        module: the name of a loaded module of the engine.
+    """
+    _source(module)
+    for never_negative in (False, True):
+        _taught(never_negative)
 
 
 @cache

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
 
 import numpy as np
@@ -149,6 +150,24 @@ def test_kernels_of_sites_take_an_index_as_it_is(tmp_path: Path, monkeypatch: py
     assert [indexes.are_never_negative(module.__name__) for module in (units, state)] == [False, True]
     assert sources._taught(True).startswith(sources._taught(False))
     assert sources._taught(True) != sources._taught(False)
+
+
+def test_an_edit_after_loading_does_not_count_as_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server goes on with the code that it has loaded, whatever lies on disk when it first calls a kernel."""
+    file = tmp_path / "limits.py"
+    name = "scheduler_sim.engine.limits"
+    loaded = ModuleType(name)
+    loaded.__file__ = str(file)
+    monkeypatch.setitem(sys.modules, name, loaded)
+    file.write_text("LIMIT = 3")
+    sources.remember(name)
+    file.write_text("LIMIT = 4")
+    digest = sources.digest(name)
+    sources._source.cache_clear()
+    assert sources.digest(name) != digest
+    file.write_text("LIMIT = 3")
+    sources._source.cache_clear()
+    assert sources.digest(name) == digest
 
 
 def test_what_teaches_numba_counts_for_every_kernel() -> None:
