@@ -3,7 +3,8 @@
 What is called `fgd`, `easy`, `listed`, `picking`, `reordered`, `planned` and `reserving` is True where the policy has
 that part and None where it has not. Numba leaves branches on None out, so that a run compiles only what it plays:
 `listed` is an order whose scores change, `picking` one that chooses again after each start, `reordered` EASY that
-backfills in another one, `planned` a placement that plans, `reserving` conservative backfilling.
+backfills in another one, `planned` a placement that plans, `reserving` conservative backfilling, `kept` that with
+reservations that stay from instant to instant.
 """
 
 from typing import NamedTuple
@@ -28,6 +29,7 @@ from scheduler_sim.engine.codes import (
 from scheduler_sim.engine.formulas import rigid_time_compiled
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.choose import find
+from scheduler_sim.engine.kernels.cluster.kept import act_kept
 from scheduler_sim.engine.kernels.cluster.plan import best_option, book_option, is_planned, note_started
 from scheduler_sim.engine.kernels.cluster.power import is_capped
 from scheduler_sim.engine.kernels.cluster.queue import NOTHING, dominant_share, fresh_stamp, sort_walk, tree_next
@@ -63,14 +65,16 @@ class Parts(NamedTuple):
     listed: bool | None
     picking: bool | None
     reordered: bool | None
+    kept: bool | None = None
 
 
-def parts_of(problem: Problem, *, in_tree: bool) -> tuple[Parts, bool | None, bool | None]:
+def parts_of(problem: Problem, *, in_tree: bool, kept: bool = False) -> tuple[Parts, bool | None, bool | None]:
     """Return the parts of a policy, whether it is `planned`, and whether it is `reserving`.
 
     Args:
         problem: what is played.
         in_tree: whether the queue stands in a tree, sorted once and for all.
+        kept: whether reservations stay from instant to instant.
     """
     policy, scores = problem.policy, problem.scores
     picking = True if scores.kind in PICKING else None
@@ -80,7 +84,7 @@ def parts_of(problem: Problem, *, in_tree: bool) -> tuple[Parts, bool | None, bo
     fgd = True if policy.placement.code == FGD else None
     if policy.backfill.code == CONSERVATIVE:
         # Reservations are made in an order that is settled at the beginning of an instant.
-        return Parts(fgd, None, listed or picking, None, None), None, True
+        return Parts(fgd, None, listed or picking, None, None, True if kept else None), None, True
     easy = True if policy.backfill.code == EASY else None
     reordered = True if scores.backfill is not None else None
     return Parts(fgd, easy, listed, picking, reordered), None, None
@@ -92,9 +96,19 @@ def act(s: Sim, now: float, parts: Parts, planned: bool | None, reserving: bool 
     if planned is not None:
         act_planned(s, now, parts.listed, parts.picking)
     elif reserving is not None:
-        act_conservative(s, now, parts.fgd, parts.listed)
+        act_reserving(s, now, parts.fgd, parts.listed, parts.kept)
     else:
         act_unplanned(s, now, parts)
+
+
+@inner_kernel
+def act_reserving(s: Sim, now: float, fgd: bool | None, listed: bool | None, kept: bool | None) -> None:
+    """Let conservative backfilling act once."""
+    if kept is not None:
+        sort_newcomers(s)
+        act_kept(s, now)
+    else:
+        act_conservative(s, now, fgd, listed)
 
 
 @inner_kernel

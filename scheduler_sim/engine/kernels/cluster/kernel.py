@@ -14,7 +14,7 @@ from scheduler_sim.engine.kernels.cluster.act import parts_of
 from scheduler_sim.engine.kernels.cluster.agent import agent_arrays, agent_loop
 from scheduler_sim.engine.kernels.cluster.layout import crossed_levels, lay_out
 from scheduler_sim.engine.kernels.cluster.loop import advance_nodes, index_nodes
-from scheduler_sim.engine.kernels.cluster.state import PLANNED, TREE, handle
+from scheduler_sim.engine.kernels.cluster.state import KEPT, PLANNED, TREE, handle
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
 from scheduler_sim.engine.problem import Problem
 
@@ -35,7 +35,9 @@ class ClusterKernel(BaseKernel):
         self._groups = len(problem.cluster.groups)
         index_nodes(self._handle)
         play: Callable[..., None] = advance_nodes
-        arguments: tuple[Any, ...] = parts_of(problem, in_tree=bool(self._sim.settings[TREE]))
+        arguments: tuple[Any, ...] = parts_of(
+            problem, in_tree=bool(self._sim.settings[TREE]), kept=bool(self._sim.settings[KEPT])
+        )
         if learner is not None:
             if problem.policy.backfill.code == CONSERVATIVE:
                 raise InvalidPolicy("rl_agent chooses while it runs and plays with none, list and easy.")

@@ -40,7 +40,9 @@ from scheduler_sim.engine.kernels.calling import make_call
 from scheduler_sim.engine.kernels.cluster import state
 from scheduler_sim.engine.kernels.cluster.classes import LEFT
 from scheduler_sim.engine.kernels.cluster.fgd import percent_limits
+from scheduler_sim.engine.kernels.cluster.kept import keeps_reservations, room_for
 from scheduler_sim.engine.kernels.cluster.queue import FAN, NOTHING
+from scheduler_sim.engine.kernels.cluster.search import LENGTHS
 from scheduler_sim.engine.kernels.cluster.state import Sim, View
 from scheduler_sim.engine.kernels.structures.calendar import Calendar
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
@@ -97,7 +99,8 @@ def lay_out(problem: Problem, *, far: bool = False) -> Sim:
     settings[state.PLANNED], settings[state.IN_TURN] = planned, policy.placement.in_turn
     settings[state.KIND], settings[state.SEQUENTIAL] = scores.kind, options.split_model == "sequential"
     settings[state.DEPTH] = n if options.conservative_depth is None else options.conservative_depth
-    settings[state.KEPT_LISTS] = lists
+    standing = conservative and keeps_reservations(problem, asked)
+    settings[state.KEPT_LISTS] = lists or standing
     settings[state.TREE] = scores.kind == STATIC and scores.slope is None
     settings[state.INDEXED] = nodes >= FEWEST_INDEXED
     settings[state.CLASSED] = fgd or (rule == WEIGHTED_FIT and nodes >= FEWEST_INDEXED)
@@ -106,6 +109,7 @@ def lay_out(problem: Problem, *, far: bool = False) -> Sim:
     )
     alone_without = (tasks["last_gpu"] == 0) & ((tasks["full_nodes"] == 0) | (tasks["last_cpu"] > 0))
     settings[state.BY_CORES] = rule != FIRST_FIT and bool((alone_without | (tasks["hybrid"] != 0)).any())
+    settings[state.KEPT] = standing = standing and bool(settings[state.TREE])
     power = _power(problem)
     settings[state.SLEEPS], settings[state.CAPS] = cluster.sleeps, problem.cap is not None
     settings[state.MOST_CORES], settings[state.MOST_GPUS] = max(groups.cpu.max() // MILLI, 1), max(groups.gpus.max(), 1)
@@ -129,6 +133,11 @@ def lay_out(problem: Problem, *, far: bool = False) -> Sim:
             needs, gain_limits = needs.lost_without_gpus(), percent_limits(n)
         tasks["fgd_kind"], kept = kinds, (int(kinds.max(initial=0)) + 1, slots)
     list_length = longest_list(on_one_node) if lists else 1
+    if standing:
+        where = np.where(tasks["gpu"] > 0, tasks["gpu_nodes"], tasks["any_nodes"])
+        tasks["fgd_kind"] = _frequent_kinds(
+            tasks, tasks["cpu"], tasks["gpu"], where, max(MOST_KEPT // (LENGTHS * nodes), 1)
+        )
     outage_times, outage_nodes, outage_signs = _outages(cluster, groups)
     first = np.concatenate(([0], np.cumsum(asked.full_nodes + 1)))[:-1] if conservative else np.zeros(1, np.int64)
     reserved = int((asked.full_nodes + 1).sum()) if conservative else 1
@@ -149,8 +158,8 @@ def lay_out(problem: Problem, *, far: bool = False) -> Sim:
         live=live,
         plan=copied(live) if easy or conservative else _empty(),
         window=copied(live) if conservative else _empty(),
-        empty=_empty(),
-        beside=_empty(),
+        empty=copied(live) if standing else _empty(),
+        beside=copied(live) if standing else _empty(),
         counts=counts,
         settings=settings,
         floats=np.array(
@@ -214,6 +223,7 @@ def lay_out(problem: Problem, *, far: bool = False) -> Sim:
         reserved_mask=np.zeros(reserved, np.int64),
         reserved_device=np.zeros(reserved, np.int64),
         reserved_from=np.zeros(2 * n if conservative else 1),
+        **room_for(n if standing else 0, nodes, tasks, reserved, on_one_node),
         gpu_level=np.full(nodes, -1, np.int64),
         cpu_level=np.full(nodes, -1, np.int64),
         gpu_bits=np.zeros((most_gpus + 1, words), np.int64),
@@ -384,10 +394,16 @@ def _gpu_needs(tasks: Any, most_kinds: int) -> tuple[GpuNeeds, IntArray]:
     cpu = np.where(tasks["hybrid"] & (tasks["fixed"] == 1.0), 0, tasks["cpu"])
     gpu = np.where(tasks["hybrid"] & (tasks["fixed"] == 0.0), 0, tasks["gpu"])
     nodes = np.where(gpu > 0, tasks["gpu_nodes"], tasks["any_nodes"])
+    return GpuNeeds.of(cpu, gpu, nodes), _frequent_kinds(tasks, cpu, gpu, nodes, most_kinds)
+
+
+def _frequent_kinds(tasks: Any, cpu: IntArray, gpu: IntArray, nodes: IntArray, most: int) -> IntArray:
+    """Return a number for each of the `most` most frequent kinds of tasks on one node, -1 for the others."""
     number, _, counts = task_kinds(cpu, gpu, nodes, tasks["memory"])
     place = np.argsort(np.argsort(-counts, kind="stable"), kind="stable")
-    place[place >= most_kinds] = -1
-    return GpuNeeds.of(cpu, gpu, nodes), np.where(tasks["full_nodes"] > 0, -1, place[number])
+    place[place >= most] = -1
+    kinds: IntArray = np.where(tasks["full_nodes"] > 0, -1, place[number])
+    return kinds
 
 
 def _outages(cluster: Cluster, groups: NodeGroups) -> tuple[Any, IntArray, IntArray]:

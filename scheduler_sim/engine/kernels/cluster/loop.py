@@ -8,6 +8,7 @@ from scheduler_sim.engine import inlined
 from scheduler_sim.engine.codes import ARRIVED, CONSERVATIVE, CPU_SIDE, FINISHED, GPU_SIDE, QUEUED
 from scheduler_sim.engine.jit import counting_kernel, inner_kernel
 from scheduler_sim.engine.kernels.cluster.act import Parts, act
+from scheduler_sim.engine.kernels.cluster.kept import next_reserved, note_end
 from scheduler_sim.engine.kernels.cluster.power import go_to_cap, next_cap
 from scheduler_sim.engine.kernels.cluster.queue import enqueue
 from scheduler_sim.engine.kernels.cluster.start import changed, end, give_cpu, give_gpu
@@ -15,6 +16,7 @@ from scheduler_sim.engine.kernels.cluster.state import (
     BACKFILL,
     CAPPED,
     CAPS,
+    KEPT,
     NEWCOMERS,
     OUTAGES,
     OVERRUN,
@@ -68,6 +70,8 @@ def next_instant(s: Sim) -> float:
         now = min(now, next_cap(s))
     # Where something overran, all reservations are made anew at the next event, and none is a promise until then.
     if s.settings[BACKFILL] == CONSERVATIVE and not s.counts[OVERRUN]:
+        if s.settings[KEPT]:
+            now = min(now, next_reserved(s))
         for i in range(s.counts[RESERVED]):
             time = s.reserved_time[s.reserved_rows[i]]
             if time > s.clock[0] and time < now:
@@ -110,6 +114,8 @@ def release(s: Sim, now: float) -> None:
     while s.counts[PENDING] > 0 and s.heap_times[0] == now:
         row = take_end(s)
         if row >= 0:
+            if s.settings[KEPT]:
+                note_end(s, row, now)
             end(s, row, now)
             free_children(s, row, now)
 

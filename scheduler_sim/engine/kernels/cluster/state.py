@@ -33,16 +33,25 @@ MOST_LEVELS = 1024
     CLASSES,
     HAND,
     SERIAL,
+    HOPES,
+    BOOKED,
+    DUES,
+    GAINED,
+    GAINS,
+    PASS,
+    DISTURBED,
     LIFTED,
     DRAWN,
     CAP_STEP,
     CAPPED,
     FIELDS,
-) = range(COMMON, 25)
+) = range(COMMON, 32)
 """Places in the vector of counts beside the common ones. LONE: one more than the only task that waits, while the tree
 does not have it. CLASSES: how many there are with nodes. HAND, SERIAL: which class is forgotten next, and how many were
-made. LIFTED: all reservations are to be made anew. DRAWN: what the cluster draws, in millionths of a watt. CAP_STEP:
-the step of the power cap that holds now. CAPPED: a task waits for power."""
+made. HOPES, BOOKED, DUES: lengths of lists of `kept.py`. GAINED: the plan has room that it had not. GAINS: how
+many nodes `gains` holds. PASS: how often reservations were placed again. DISTURBED: one more than the lowest rank of
+those `disturbed`, 0 for none. LIFTED: all reservations are to be made anew. DRAWN: what the cluster draws, in
+millionths of a watt. CAP_STEP: the step of the power cap that holds now. CAPPED: a task waits for power."""
 
 (
     RULE,
@@ -67,13 +76,15 @@ the step of the power cap that holds now. CAPPED: a task waits for power."""
     MOST_MEMORY,
     STRIDE,
     BY_CORES,
+    KEPT,
     SETTINGS,
-) = range(23)
+) = range(24)
 """Places in the vector of settings. STRETCHED: starts may cost time, and checkpoints are written. BY_TIE: equal
 scores go by `rank`, not by row. TOGETHER: gangs are laid into as few racks as can be. SLEEPS: idle nodes go to
 sleep. CAPS: the power cap holds starts back. CLASSED: a placement looks at classes of nodes. MOST_MEMORY: that any task
 asks for, in KiB. STRIDE: the rows of `speeds` of a step of frequency; a task that started at a later one has its
-`paces` among the rows of that. BY_CORES: a placement looks for nodes by their free cores."""
+`paces` among the rows of that. BY_CORES: a placement looks for nodes by their free cores. KEPT: reservations stay from
+instant to instant."""
 
 TASK = np.dtype(
     [
@@ -204,6 +215,21 @@ class Sim(NamedTuple):
     reserved_mask: IntArray
     reserved_device: IntArray
     reserved_from: FloatArray
+    plan_first: IntArray
+    plan_after: IntArray
+    plan_before: IntArray
+    plan_row: IntArray
+    soonest: FloatArray
+    ahead_times: FloatArray
+    ahead_codes: IntArray
+    book_times: FloatArray
+    book_rows: IntArray
+    hope_times: FloatArray
+    hope_rows: IntArray
+    due_rows: IntArray
+    disturbed: IntArray
+    gains: IntArray
+    gained: IntArray
     gpu_level: IntArray
     cpu_level: IntArray
     gpu_bits: IntArray
@@ -264,6 +290,7 @@ DIMENSIONS = {
     "allowed": 2,
     "features": 2,
     "needs": 2,
+    "soonest": 2,
     "list_size": 2,
     "gpu_bits": 2,
     "cpu_bits": 2,
@@ -306,6 +333,10 @@ FLOATS = {
     "list_time",
     "reserved_time",
     "reserved_from",
+    "soonest",
+    "ahead_times",
+    "book_times",
+    "hope_times",
     "crossing",
     "idle_since",
     "awake_at",

@@ -49,6 +49,7 @@ class StoppingKernel(AttemptsKernel):
             views: dict[str, Any] = {view: copied(self._sim.live) for view in ("plan", "window", "empty", "beside")}
             self._sim = self._sim._replace(**views)
         tasks, settings = self._sim.tasks, self._sim.settings
+        settings[nodes.KEPT] = False
         settings[nodes.STRETCHED], settings[nodes.BY_TIE] = True, rules.to_end
         if rules.to_end:
             tasks["rank"] = np.arange(n)
