@@ -7,6 +7,7 @@ first, and which of equal times, is the heap's alone to say.
 
 Where no span is left, those behind all are spread over twice their mean time to come, so that at least half of them
 find a span: an event is moved twice on average, however times lie. Spans that hold many cost what the heap costs.
+Infinite times lie behind all spans as long as finite ones do too, and then leave everything to the heap.
 (R. Brown, Calendar queues: a fast O(1) priority queue implementation for the simulation event set problem, CACM 31(10),
 1988; W. T. Tang, R. S. M. Goh and I. L.-J. Thng, Ladder queue, ACM TOMACS 15(3), 2005.)
 """
@@ -80,6 +81,7 @@ def add_event(s: Any, pending: int, time: float, code: int) -> None:
     `s` has the columns of a `Calendar`, `heap_times`, `heap_codes` and `tasks`; a third of a code is the row of a task.
     """
     spans = (time - s.calendar_reals[BEGIN]) * s.calendar_reals[SCALE]
+    # Where spans begin at infinity, or there are none, those to an infinite time are no number: the heap has all.
     if not spans >= s.calendar[SPAN] + 1:
         heap_push(s.heap_times, s.heap_codes, in_heap(s, pending), time, code)
         return
@@ -156,18 +158,23 @@ def _spread(s: Any) -> None:
     s.span_first[last] = -1
     begin = s.later[place].time
     at = place
+    finite = 0
     while at >= 0:
         begin = min(begin, s.later[at].time)
+        finite += int(s.later[at].time < np.inf)
         at = s.later[at].next
     ahead = 0.0
     at = place
     while at >= 0:
-        ahead += s.later[at].time - begin
+        if s.later[at].time < np.inf:
+            ahead += s.later[at].time - begin
         at = s.later[at].next
     s.calendar_reals[BEGIN] = begin
-    s.calendar_reals[SCALE] = last / max(2.0 * ahead / s.calendar[LATER], SHORTEST)
+    s.calendar_reals[SCALE] = last / max(2.0 * ahead / max(finite, 1), SHORTEST)
     s.calendar[SPAN] = -1
     while place >= 0:
         following = s.later[place].next
-        _put(s, place, (s.later[place].time - begin) * s.calendar_reals[SCALE])
+        time = s.later[place].time
+        # Infinity less infinity is no number.
+        _put(s, place, (time - begin) * s.calendar_reals[SCALE] if time > begin else 0.0)
         place = following
