@@ -45,8 +45,9 @@ node_modules/installed: package.json package-lock.json | $(VENV)/installed
 	@scripts/npm.sh ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-# npm empties the folder first, the mark of the other rule included.
-node_modules/installed-dev: package.json package-lock.json | $(VENV)/installed
+# npm empties the folder first, the mark of the other rule included. Where the machine has none, pip installs it: after the
+# other pip, as two must not write to one environment at a time.
+node_modules/installed-dev: package.json package-lock.json | $(VENV)/installed-dev
 	@echo "Installing what checks the scripts ..."
 	@scripts/npm.sh ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch node_modules/installed $@
@@ -67,7 +68,10 @@ lesson: migrate ## Install the lessons, which are at /learn/
 serve: migrate ## Serve the pages, the API and the admin on http://localhost:8000/
 	@$(BIN)/daphne -b 127.0.0.1 -p $(PORT) scheduler_sim.asgi:application
 
-test: test-code test-browser ## Run the tests (on DATABASE_URL and REDIS_URL where they are set)
+# One after the other under `make -j` too: each takes all cores.
+test: install-dev ## Run the tests (on DATABASE_URL and REDIS_URL where they are set)
+	@$(MAKE) --no-print-directory test-code
+	@$(MAKE) --no-print-directory test-browser
 
 test-code: install-dev ## Run the tests without those that drive a browser
 	@scripts/npm.sh test --silent
@@ -83,7 +87,7 @@ attack: install-dev ## Attack sites of its own for half an hour, also on DATABAS
 	@$(BIN)/python -m benchmarks.attack $(ATTACK)
 
 proof-instants: install-dev ## Compare the time machine with the engine at 1,000 instants under every policy (half an hour)
-	@rm -f var/instants.jsonl
+	@mkdir -p var && rm -f var/instants.jsonl
 	@INSTANT_CASES=1000 REFERENCE_CASES=1 INSTANT_LOG=var/instants.jsonl $(BIN)/pytest -q $(INSTANT_TESTS) \
 		-k "on_a_ or on_nodes or cleaner or dear or of_the_engine"
 	@$(BIN)/python -m tests.engine.instants_seen var/instants.jsonl
@@ -98,7 +102,7 @@ hooks: install-dev ## Have git run the quick checks before each commit
 	@$(BIN)/pre-commit install
 
 lint: install-dev ## Check style, types, settings and migrations
-	@$(MAKE) --no-print-directory -j 2 lint-types lint-style
+	@case "$$MAKEFLAGS" in *jobserver*) jobs= ;; *) jobs="-j 2" ;; esac; $(MAKE) --no-print-directory $$jobs lint-types lint-style
 
 lint-types: install-dev
 	@$(BIN)/mypy
