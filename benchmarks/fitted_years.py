@@ -23,6 +23,7 @@ from rich.table import Table
 from scipy import stats
 
 from scheduler_sim import engine as sim
+from scheduler_sim.engine.errors import InvalidWorkload
 from scheduler_sim.engine.measuring.likeness import DAY, WEEK, Original
 from scheduler_sim.engine.measuring.metrics import TaskFigures
 from scheduler_sim.engine.numerics.statistics import CONFIDENCE, mean_interval
@@ -82,9 +83,14 @@ def pairs_of(slowdowns: FloatArray, span: IntArray) -> list[Pair]:
 
     Args:
         slowdowns: shape (policies, tasks). span: of each task.
+
+    Raises:
+        InvalidWorkload: all tasks lie in one span, which tells no interval.
     """
     found = []
     spans = int(span.max()) + 1
+    if spans < 2:
+        raise InvalidWorkload("The log is too short: which policy is the better is told from two days or more.")
     reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, spans - 1)) * np.sqrt(spans / (spans - 1))
     for better, worse in combinations(np.argsort(slowdowns.mean(axis=1)).tolist(), 2):
         each = slowdowns[worse] - slowdowns[better]
@@ -157,7 +163,10 @@ def main() -> None:
     console = Console(width=150)
     played, slowdowns = slowdowns_of(log, cluster, policies)
     span = spans_of(played.arrival_time)
-    pairs = pairs_of(slowdowns, span)
+    try:
+        pairs = pairs_of(slowdowns, span)
+    except InvalidWorkload as error:
+        raise SystemExit(str(error)) from None
     halves, anew = agreement(slowdowns, span)
     console.print(
         f"{len(played):,} tasks in {span.max() + 1} spans: {sum(pair.decided for pair in pairs)} of {len(pairs)} pairs "
@@ -207,7 +216,10 @@ def _ranking(
     """Return a table of policies and one of the pairs that any year swaps; `years` is of shape (years, policies)."""
     taus = [tau(recorded, year) for year in years]
     decided = [pair for pair in pairs if pair.decided]
-    of_decided = [2.0 * float(np.mean([pair.kept(year) for pair in decided])) - 1.0 for year in years]
+    of_decided = "none decided"
+    if decided:
+        kept = [2.0 * float(np.mean([pair.kept(year) for pair in decided])) - 1.0 for year in years]
+        of_decided = f"of decided pairs {_with_interval(kept)}"
     table = Table(title=f"{model}: {FIGURE} of {len(policies)} policies")
     for heading in ("policy", "log", "mean of years", "interval"):
         table.add_column(heading, justify="left" if heading == "policy" else "right")
@@ -217,7 +229,7 @@ def _ranking(
             policies[number], f"{recorded[number]:,.1f}", f"{one.mean:,.1f}", f"{one.low:,.1f} to {one.high:,.1f}"
         )
     table.caption = (
-        f"Kendall's tau {_with_interval(taus)}, of decided pairs {_with_interval(of_decided)}; of the mean over years "
+        f"Kendall's tau {_with_interval(taus)}, {of_decided}; of the mean over years "
         f"{tau(recorded, years.mean(axis=0)):.3f}"
     )
     swaps = Table(title=f"{model}: pairs that years swap")

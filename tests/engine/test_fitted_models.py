@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.fitted_years import agreement, pairs_of, spans_of
+from benchmarks.fitted_years import _ranking, agreement, pairs_of, spans_of
 from scheduler_sim import engine as sim
-from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.errors import InvalidParameter, InvalidWorkload
 from scheduler_sim.engine.generators import generate_like, generate_workload
 from scheduler_sim.engine.generators.jann import HyperErlang, size_classes
 from scheduler_sim.engine.measuring.likeness import compare_workloads
@@ -302,6 +302,12 @@ def test_a_log_decides_only_pairs_of_policies_that_differ_week_by_week() -> None
     halves, anew = agreement(slowdowns, span)
     assert -1 <= halves <= 1
     assert 1 / 3 < anew < 1
+    # The two that no week tells apart, and a log of one day.
+    undecided = pairs_of(slowdowns[1:], span)
+    table, _ = _ranking(["one", "other"], slowdowns[1:].mean(axis=1), undecided, np.array([[4.0, 5.0]] * 3), "fitted")
+    assert "(1.000 to 1.000), none decided; of the mean over years 1.000" in str(table.caption)
+    with pytest.raises(InvalidWorkload, match="two days or more"):
+        pairs_of(slowdowns[:, :20], span[:20])
 
 
 def test_workloads_that_differ_are_told_apart() -> None:

@@ -25,13 +25,16 @@ from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 def decisions(schedule: Schedule, time: float, *, on_site: bool = False) -> Decisions:
     """Return what the policy decided at `time`, or when something happened last before.
 
+    Where the order in which tasks were tried cannot be made again, as with estimates that are not known, it is what is
+    known without it, with a note that says why.
+
     Args:
         schedule: all tasks that waited or ran at `time` or when something happened last; under conservative backfilling
             also all that did since nothing waited last, which `Schedule.known_from` must not be behind.
 
     Raises:
-        NotExplained: the policy, the cluster or the tasks are not of the kind that is explained, estimates are unknown,
-            or what is found is not what was played; `NotKnownFarEnough` where more of the schedule is needed.
+        NotExplained: the policy, the cluster or the tasks are not of the kind that is explained, or what is found is
+            not what was played; `NotKnownFarEnough` where more of the schedule is needed.
     """
     _refuse(schedule, on_site=on_site)
     found = _found(schedule, time)
