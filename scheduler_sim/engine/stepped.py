@@ -32,11 +32,11 @@ def refuse_steps(workload: Workload, cluster: Cluster, *, stops: bool) -> None:
     elif workload.hybrid.any() or Paces.of(workload, cluster).rated.any():
         why = "tasks are split between CPU and GPU, or have rates"
     else:
-        kinds = [name for name, on in (("cpu_speed", workload.gpus <= 0), ("gpu_speed", workload.gpus > 0)) if on.any()]
-        for name in kinds:
-            for group in cluster.groups:
+        kinds = [("cores", "cpu_speed", workload.gpus <= 0), ("gpus", "gpu_speed", workload.gpus > 0)]
+        for device, name in [kind[:2] for kind in kinds if kind[2].any()]:
+            for group in [one for one in cluster.groups if getattr(one, device)]:
                 speeds = {getattr(group.at_step_below(down), name) for down in range(group.slower_steps + 1)}
-                if len(speeds) <= group.slower_steps and (group.gpus or name == "cpu_speed"):
+                if len(speeds) <= group.slower_steps:
                     why = f"tasks run equally fast at some of them, by {name}"
     if why:
         raise InvalidPolicy(

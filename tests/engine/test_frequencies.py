@@ -258,3 +258,17 @@ def test_where_lengths_do_not_tell_the_step_no_cap_chooses_it(cluster: Cluster, 
     cap = Signals({"power_cap": StepSeries(np.zeros(1), np.full(1, 1e6), 9.0, "hold")})
     with pytest.raises(InvalidPolicy, match=f"does not choose among the frequencies of c: .*{why}"):
         Simulation(workload, cluster, parse_policy("fcfs"), options=Options(hold_cap=True), signals=cap)
+
+
+def test_steps_of_a_group_on_which_no_task_can_run_do_not_matter() -> None:
+    gpus_alone = NodeGroup("g", 1, 0, gpus=1, frequencies=(Frequency(gpu_speed=2.0), Frequency(gpu_speed=1.0)))
+    workload = Workload.from_columns(arrival_time=[0.0], runtime=[1.0], cpus=[1])
+    simulation = Simulation(
+        workload,
+        Cluster("c", (gpus_alone, NodeGroup("a", 1, 4, frequencies=STEPS))),
+        parse_policy("fcfs"),
+        options=Options(hold_cap=True),
+        signals=Signals({"power_cap": StepSeries(np.zeros(1), np.full(1, 5.0), 9.0, "hold")}),
+    )
+    simulation.advance()
+    assert simulation.outcome().finish_time.tolist() == [1.0]
