@@ -213,6 +213,7 @@ BATSIM: dict[str, Any] = {
         {"id": "e", "subtime": 6, "res": 1, "profile": "trace"},
         {"id": "f", "subtime": 7, "res": 1, "profile": "nowhere"},
         {"id": "g", "subtime": 8, "res": 2, "profile": "uneven"},
+        {"id": "h", "subtime": 9, "res": 2, "profile": "talk"},
     ],
     "profiles": {
         "short": {"type": "delay", "delay": 10},
@@ -221,6 +222,7 @@ BATSIM: dict[str, Any] = {
         "total": {"type": "parallel_homogeneous_total", "cpu": 4e9, "com": 0},
         "trace": {"type": "smpi", "trace": "x"},
         "uneven": {"type": "parallel", "cpu": [2e9, 6e9], "com": [0, 0, 0, 0]},
+        "talk": {"type": "parallel", "com": [0, 1e6, 1e6, 0]},
     },
 }
 
@@ -235,6 +237,7 @@ BATSIM_5 = {
         "total": {"type": "ParallelTaskHomogeneousProfile", "cpu": 4e9, "com": 0, **SPREAD},
         "trace": {"type": "smpi", "trace": "x"},
         "uneven": {"type": "ParallelTaskProfile", "cpu": [2e9, 6e9]},
+        "talk": {"type": "ParallelTaskProfile", "com": [0, 1e6, 1e6, 0]},
     },
 }
 BATSIM_4 = {
@@ -251,16 +254,16 @@ def test_jobs_of_batsim_last_as_their_profiles_say(document):
     trace = read(document, flops=1e9)
     workload = trace.workload
     assert (trace.format, trace.processors) == ("batsim", 4)
-    assert workload.external_id.tolist() == ["a", "b", "c", "d", "g"]
-    assert workload.runtime.tolist() == [10, 40, 4, 2, 6]
-    assert workload.arrival_time.tolist() == [0, 3.5, 4, 5, 8]
-    assert workload.cpus.tolist() == [2, 4, 2, 2, 2]
-    assert workload.estimate_known.tolist() == [True, False, False, False, False]
-    assert workload.group.texts().tolist() == ["short", "twice", "flops", "total", "uneven"]
+    assert workload.external_id.tolist() == ["a", "b", "c", "d", "g", "h"]
+    assert workload.runtime.tolist() == [10, 40, 4, 2, 6, 0]
+    assert workload.arrival_time.tolist() == [0, 3.5, 4, 5, 8, 9]
+    assert workload.cpus.tolist() == [2, 4, 2, 2, 2, 2]
+    assert workload.estimate_known.tolist() == [True, False, False, False, False, False]
+    assert workload.group.texts().tolist() == ["short", "twice", "flops", "total", "uneven", "talk"]
     dropped = trace.audit.dropped["unread_profile"]
     assert dropped.places == [5, 6]
     assert dropped.examples == ["type 'smpi'", "profile 'nowhere'"]
-    assert trace.audit.noticed["communication_left_out"].places == [3]
+    assert trace.audit.noticed["communication_left_out"].places == [3, 8]
 
 
 def test_jobs_that_compute_need_the_speed_of_a_host():

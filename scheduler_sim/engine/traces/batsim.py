@@ -2,10 +2,10 @@
 
 `{"nb_res": N, "jobs": [{"id", "subtime", "res", "profile", "walltime"}], "profiles": {name: {"type", ...}}}`. What a
 job does is its profile: `delay` lasts so long; of `parallel_homogeneous` each host computes `cpu` flop (of
-`parallel_homogeneous_total` all together; of `parallel` the busiest counts), which lasts as a host's speed says;
-`composed` is a sequence of others, repeated. Newer names are `ptask`, `ptask_homogeneous` and `sequential_composition`,
-and from 5.0 on those of Batsim's classes, as `DelayProfile`; `generation_strategy` tells whether an amount is of each
-host or of all together.
+`parallel_homogeneous_total` all together; of `parallel` the busiest counts, and without `cpu` none computes), which
+lasts as a host's speed says; `composed` is a sequence of others, repeated. Newer names are `ptask`,
+`ptask_homogeneous` and `sequential_composition`, and from 5.0 on those of Batsim's classes, as `DelayProfile`;
+`generation_strategy` tells whether an amount is of each host or of all together.
 """
 
 import contextlib
@@ -23,7 +23,8 @@ from scheduler_sim.engine.traces.source import Source
 from scheduler_sim.engine.workloads.workload import LARGEST_INTEGER, Labels
 
 _OF_ALL = "parallel_homogeneous_total"
-_COMPUTING = frozenset(("parallel_homogeneous", "ptask_homogeneous", "parallel", "ptask", _OF_ALL))
+_OF_EACH = frozenset(("parallel", "ptask"))
+_COMPUTING = frozenset(("parallel_homogeneous", "ptask_homogeneous", _OF_ALL)) | _OF_EACH
 _SEQUENCES = ("composed", "sequential_composition")
 _OF_CLASS = {
     "DelayProfile": "delay",
@@ -171,8 +172,9 @@ def _length(name: str, profile: Any, known: dict[str, _Length], flops: float | N
     if kind not in _COMPUTING or flops is None:
         written = shorten(str(profile.get("type", "")))
         return _Length(np.nan, unread=f"type {written}{' without --flops' if kind in _COMPUTING else ''}")
-    # Of the host that has most to do.
-    seconds = max(_numbers(profile.get("cpu")), default=np.nan) / flops
+    # Of the host that has most to do; a list of amounts may be left out where there is nothing to compute.
+    without = 0 if kind in _OF_EACH else None
+    seconds = max(_numbers(profile.get("cpu", without)), default=np.nan) / flops
     talks = sum(_numbers(profile.get("com"))) > 0
     return _Length(0.0, seconds, talks=talks) if kind == _OF_ALL else _Length(seconds, talks=talks)
 
