@@ -100,10 +100,11 @@ def pairs_of(slowdowns: FloatArray, span: IntArray) -> list[Pair]:
     return found
 
 
-def agreement(slowdowns: FloatArray, span: IntArray) -> tuple[float, float]:
+def agreement(slowdowns: FloatArray, span: IntArray) -> tuple[float, list[float]]:
     """Return how far a log's order of policies agrees with its own: tau of both halves, and of spans drawn anew.
 
-    The second is the mean of Kendall's tau between the log and as many of its spans, drawn with replacement.
+    The others are Kendall's tau between the log and as many of its spans, drawn with replacement, once for each of
+    `RESAMPLES`. NaN where all policies are alike, because no task of a part waits.
     """
     spans = int(span.max()) + 1
     counts = np.bincount(span)
@@ -113,12 +114,22 @@ def agreement(slowdowns: FloatArray, span: IntArray) -> tuple[float, float]:
     drawn = np.random.default_rng(0).integers(0, spans, (RESAMPLES, spans))
     anew = sums[:, drawn].sum(axis=2) / counts[drawn].sum(axis=1)
     mean = slowdowns.mean(axis=1)
-    return tau(*halves), float(np.mean([tau(mean, one) for one in anew.T]))
+    return tau(*halves), [tau(mean, one) for one in anew.T]
 
 
 def tau(one: FloatArray, other: FloatArray) -> float:
-    """Return Kendall's tau between two orders of policies."""
+    """Return Kendall's tau between two orders of policies, NaN where all are alike in one."""
     return float(stats.kendalltau(one, other).statistic)
+
+
+def mean_told(taus: list[float], behind: str = "") -> str:
+    """Return the mean of those that there are, with what stands `behind` it, and how many are left out."""
+    known = [one for one in taus if not np.isnan(one)]
+    if not known:
+        return "none (all policies are alike)"
+    left_out = len(taus) - len(known)
+    told = f"{np.mean(known):.3f}{behind}"
+    return f"{told}, {left_out} of {len(taus)} left out, where all policies are alike" if left_out else told
 
 
 def slowdowns_of(
@@ -170,7 +181,7 @@ def main() -> None:
     halves, anew = agreement(slowdowns, span)
     console.print(
         f"{len(played):,} tasks in {span.max() + 1} spans: {sum(pair.decided for pair in pairs)} of {len(pairs)} pairs "
-        f"of policies decided; Kendall's tau of the halves {halves:.3f}, of spans drawn anew {anew:.3f}"
+        f"of policies decided; Kendall's tau of the halves {mean_told([halves])}, of spans drawn anew {mean_told(anew)}"
     )
     for model in arguments.models.split(","):
         name, _, redraw = model.partition(":")
@@ -230,7 +241,7 @@ def _ranking(
         )
     table.caption = (
         f"Kendall's tau {_with_interval(taus)}, {of_decided}; of the mean over years "
-        f"{tau(recorded, years.mean(axis=0)):.3f}"
+        f"{mean_told([tau(recorded, years.mean(axis=0))])}"
     )
     swaps = Table(title=f"{model}: pairs that years swap")
     for heading in ("better on the log", "worse", "by", "interval", "decided", "years that swap"):
@@ -246,7 +257,7 @@ def _ranking(
 
 def _with_interval(values: list[float]) -> str:
     one = mean_interval(values)
-    return f"{one.mean:.3f} ({one.low:.3f} to {one.high:.3f})"
+    return mean_told(values, f" ({one.low:.3f} to {one.high:.3f})")
 
 
 if __name__ == "__main__":

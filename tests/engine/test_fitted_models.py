@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.fitted_years import _ranking, agreement, pairs_of, spans_of
+from benchmarks.fitted_years import _ranking, agreement, mean_told, pairs_of, spans_of
 from scheduler_sim import engine as sim
 from scheduler_sim.engine.errors import InvalidParameter, InvalidWorkload
 from scheduler_sim.engine.generators import generate_like, generate_workload
@@ -301,13 +301,20 @@ def test_a_log_decides_only_pairs_of_policies_that_differ_week_by_week() -> None
     assert (pair.low, pair.high) == pytest.approx((mean_interval(weeks).low, mean_interval(weeks).high))
     halves, anew = agreement(slowdowns, span)
     assert -1 <= halves <= 1
-    assert 1 / 3 < anew < 1
+    assert 1 / 3 < np.mean(anew) < 1
     # The two that no week tells apart, and a log of one day.
     undecided = pairs_of(slowdowns[1:], span)
     table, _ = _ranking(["one", "other"], slowdowns[1:].mean(axis=1), undecided, np.array([[4.0, 5.0]] * 3), "fitted")
     assert "(1.000 to 1.000), none decided; of the mean over years 1.000" in str(table.caption)
     with pytest.raises(InvalidWorkload, match="two days or more"):
         pairs_of(slowdowns[:, :20], span[:20])
+    # Nothing waits in the first of two weeks, so that it ranks nothing, and a quarter of all draws are of it alone.
+    two = span < 2
+    slowdowns[:, span == 0] = 1.0
+    halves, anew = agreement(slowdowns[:, two], span[two])
+    assert mean_told([halves]) == "none (all policies are alike)"
+    assert mean_told(anew).endswith(f", {np.isnan(anew).sum()} of 500 left out, where all policies are alike")
+    assert 100 < np.isnan(anew).sum() < 150
 
 
 def test_workloads_that_differ_are_told_apart() -> None:

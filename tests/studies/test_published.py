@@ -8,6 +8,8 @@ from django.test import Client
 from django.utils.html import escape
 
 from apps.live.exchange.manifest import manifest_parts, run_manifest
+from apps.live.play.configuration import RunConfiguration
+from apps.live.play.preparation import prepare
 from apps.metrics.models import Metric
 from apps.results.models import Study
 from apps.studies import views
@@ -21,7 +23,7 @@ from apps.studies.sources import InvalidStudy
 from apps.tasks.errors import WorkloadError
 from apps.tasks.models import Workload
 from apps.tasks.services import workload_generate, workload_import, workload_sample
-from scheduler_sim.engine import parse_policy
+from scheduler_sim.engine import InvalidWorkload, load_cluster, parse_policy
 from scheduler_sim.engine.measuring.figures import FIGURES
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_this_process")]
@@ -84,6 +86,13 @@ def test_only_what_was_imported_is_sampled() -> None:
     made, _ = workload_generate(model="lublin", tasks=50, seed=1, name="made", parameters={"processors": 64})
     with pytest.raises(WorkloadError, match="made was not imported from a file"):
         workload_sample(of=made, tasks=10, seed=1, draw="window", arrivals="trace")
+
+
+def test_sessions_are_not_looked_for_in_a_sample_which_is_named(trace: Workload) -> None:
+    drawn, _ = workload_sample(of=trace, tasks=40, seed=1, draw="tasks", arrivals="trace")
+    configuration = RunConfiguration(policies=("fcfs",), feedback="users", keep="summary")
+    with pytest.raises(InvalidWorkload, match=f"Workload {drawn.name} is a sample"):
+        prepare(workload=drawn, cluster=load_cluster("hpc-8"), configuration=configuration)
 
 
 @pytest.mark.parametrize(

@@ -250,6 +250,11 @@ def test_the_form_of_a_new_run_starts_it(controller):
 
 def test_the_form_of_a_new_run_offers_every_order_with_the_backfillings_that_it_takes(controller):
     page = text_of(controller.get("/runs/new/"))
+    # Those that everybody knows come first.
+    places = [
+        page.index(f'name="policies" value="{name}"') for name in ("fcfs", "sjf", "f1", "edf", "heft", "lowest_slot")
+    ]
+    assert places == sorted(places)
     for order in ORDERS:
         assert f'name="policies" value="{order.name}"' in page
         assert (f'value="{order.name}+easy"' in page) == (

@@ -21,6 +21,7 @@ from apps.live.play.configuration import RunConfiguration
 from apps.live.play.electricity import forecast_caution, played_signals
 from apps.live.play.sites import played_site
 from apps.tasks.models import Workload
+from apps.tasks.services import SAMPLE
 from apps.tasks.stored_tasks import StoredTasks, load_tasks
 from apps.training.models import TrainedModel
 from apps.training.registry import stored_runtime_model
@@ -108,8 +109,13 @@ def prepare_tasks(
     """Make tasks ready that were read of the stored workload.
 
     Raises:
-        EngineError: as `adapt`.
+        EngineError: as `adapt`; InvalidWorkload where sessions are asked for of a sample.
     """
+    if configuration.feedback == "users" and stored.source == SAMPLE:
+        raise engine.InvalidWorkload(
+            f"Workload {stored.name} is a sample, whose tasks do not say when they started in the log, so that no "
+            f"sessions of users can be seen in it: play the log itself, or feedback open."
+        )
     site = played_site(configuration)
     adapted = adapt(workload=tasks.workload, cluster=cluster, configuration=configuration, site=site)
     played, rows = adapted.workload, adapted.rows
