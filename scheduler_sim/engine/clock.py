@@ -59,7 +59,7 @@ def microseconds(text: str) -> tuple[float, bool] | None:
 
 
 class LocalClock:
-    """What the clocks of a zone show, read one after the other.
+    """What the clocks of a zone show.
 
     Raises:
         InvalidParameter: a zone that there is not.
@@ -70,19 +70,21 @@ class LocalClock:
             self.zone = zoneinfo.ZoneInfo(zone)
         except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
             raise InvalidParameter(f"{zone!r} is no time zone that is known here, as Europe/Amsterdam is.") from None
-        self._shown: set[float] = set()
 
     def __str__(self) -> str:
         return str(self.zone)
 
-    def seconds(self, shown: float) -> float | None:
+    def seconds(self, shown: float, *, again: bool = False) -> float | None:
         """Return the seconds since 1970 at which clocks show a time, given as if it were UTC; None if they skip it.
 
-        Of one that they show twice, the second time where it was asked for before.
+        Args:
+            again: of one that they show twice, the second time.
+
+        Raises:
+            OverflowError: it is outside the years 1 to 9999, in the zone or in UTC.
         """
         local = _NAIVE_EPOCH + dt.timedelta(seconds=shown)
-        moment = local.replace(tzinfo=self.zone, fold=int(shown in self._shown)).astimezone(dt.UTC)
-        self._shown.add(shown)
+        moment = local.replace(tzinfo=self.zone, fold=int(again)).astimezone(dt.UTC)
         is_shown = moment.astimezone(self.zone).replace(tzinfo=None, fold=0) == local
         return (moment - _EPOCH).total_seconds() if is_shown else None
 

@@ -14,10 +14,10 @@ from scheduler_sim.engine.series.reading import ReadSeries, read_series
 from scheduler_sim.engine.series.units import other_unit
 
 
-def of_stamps(folder: Path, stamps: pa.Array) -> ReadSeries:
+def of_stamps(folder: Path, stamps: pa.Array, time_zone: str = "") -> ReadSeries:
     file = folder / "stamps.parquet"
     parquet.write_table(pa.table({"timestamp": stamps, "carbon_intensity": [1.0, 2.0, 3.0]}), file)
-    return read_series(file, kind="carbon")
+    return read_series(file, kind="carbon", time_zone=time_zone)
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
@@ -41,6 +41,9 @@ def test_days_are_dates(tmp_path: Path) -> None:
     days = pa.array([datetime(1970, 1, day, tzinfo=UTC).date() for day in (1, 2, 3)], pa.date32())
     read = of_stamps(tmp_path, days)
     assert (read.is_dated, read.steps.times.tolist()) == (True, [0.0, 86_400.0, 172_800.0])
+    assert read.audit["notes"] == ["Times name no zone: they are read as UTC."]
+    read = of_stamps(tmp_path, days.cast(pa.date64()), time_zone="Europe/Amsterdam")
+    assert read.steps.times.tolist() == [-3600.0, 82_800.0, 169_200.0]
 
 
 def test_time_stamps_with_a_zone_are_the_same_instants(tmp_path: Path) -> None:
@@ -146,3 +149,76 @@ def test_a_file_without_rows_is_refused_and_times_in_utc_come_before_others(tmp_
     read = read_series(file, kind="price")
     assert read.audit["time_column"] == "Datetime (UTC)"
     assert read.steps.times[0] == datetime(2024, 1, 1, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("rows", "hours", "values"),
+    [
+        (["03:00;4", "02:00;3", "02:00;2", "01:00;1"], [0, 1, 2, 3], [1, 2, 3, 4]),
+        (["01:00;1", "02:00;2", "02:00;2", "02:00;3", "02:00;3", "03:00;4"], [0, 1, 2, 3], [1, 2, 3, 4]),
+        (["01:00;1", "02:00;2", "02:00;2", "03:00;4"], [0, 1, 2, 3], [1, 2, 2, 4]),
+        (["02:00;2", "02:30;3", "02:00;2", "02:30;5"], [1, 1.5, 2, 2.5], [2, 3, 2, 5]),
+        (["02:30;5", "02:00;2", "02:30;3", "02:00;2"], [1, 1.5, 2, 2.5], [2, 3, 2, 5]),
+        (["01:00;1", "01:00;1", "02:00;", "02:00;3", "03:00;4"], [0, 2, 3], [1, 3, 4]),
+    ],
+)
+def test_an_hour_that_stands_twice_is_told_by_the_way_that_the_file_goes(
+    tmp_path: Path, rows: list[str], hours: list[float], values: list[float]
+) -> None:
+    read = _read(tmp_path, "time;price", *(f"2024-10-27 {row}" for row in rows))
+    first = datetime(2024, 10, 26, 23, tzinfo=UTC).timestamp()
+    assert ((read.steps.times - first) / 3600).tolist() == hours
+    assert read.steps.values.tolist() == values
+
+
+@pytest.mark.parametrize(
+    ("rows", "zone", "sentence"),
+    [
+        (
+            ["2024-10-27 02:00;1", "2024-10-27 02:00;2", "2024-10-27 02:00;3"],
+            "Europe/Amsterdam",
+            "line 4: a second value",
+        ),
+        (
+            [f"2024-10-27 0{hour}:00;{hour}.{place}" for place, hour in enumerate((3, 2, 5, 2, 6))],
+            "Europe/Amsterdam",
+            "line 5: '2024-10-27 02:00' is shown twice by Europe/Amsterdam; which is which is told by rows in order",
+        ),
+        (["2024-01-01;1", "0001-01-01 00:00;2"], "Europe/Amsterdam", "line 3: '0001-01-01 00:00' is outside the years"),
+        (["9999-12-31 22:00;1", "2024-01-01;2"], "America/New_York", "line 2: '9999-12-31 22:00' is outside the years"),
+        (["2024-01-01;1;2"], "", "line 2: 3 fields where 2 belong"),
+    ],
+)
+def test_rows_without_meaning_are_refused_by_their_line(
+    tmp_path: Path, rows: list[str], zone: str, sentence: str
+) -> None:
+    with pytest.raises(InvalidTrace, match=sentence):
+        _read(tmp_path, "time;price", *rows, time_zone=zone)
+
+
+def test_a_time_stamp_behind_all_calendars_is_refused(tmp_path: Path) -> None:
+    stamps = pa.array([0, 400_000_000_000, 400_000_003_600], pa.timestamp("s"))
+    with pytest.raises(InvalidTrace, match=r"line 2: .* is outside the years 1 to 9999"):
+        of_stamps(tmp_path, stamps, time_zone="Europe/Amsterdam")
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "column"),
+    [
+        ('"x";"time";"carbon intensity"', '"a;b";"2024-01-0{}";"{}"', "carbon intensity"),
+        ('time;"carbon intensity (direct, LCA)"', "2024-01-0{};{}", "carbon intensity (direct, LCA)"),
+        ('time,"carbon intensity; direct; LCA"', "2024-01-0{},{}", "carbon intensity; direct; LCA"),
+        ("x;time;carbon intensity, direct", "a;2024-01-0{};{}", "carbon intensity, direct"),
+    ],
+)
+def test_a_header_is_read_as_the_rows_below_it(tmp_path: Path, header: str, row: str, column: str) -> None:
+    read = _read(tmp_path, "", header, row.format(1, 10), "", row.format(2, 20), kind="carbon", time_zone="")
+    assert (read.audit["value_column"], read.steps.values.tolist()) == (column, [10.0, 20.0])
+    with pytest.raises(InvalidTrace, match="line 5: 'none' is no number"):
+        _read(tmp_path, "", header, row.format(1, 10), "", row.format(2, "none"), kind="carbon", time_zone="")
+
+
+def _read(folder: Path, *lines: str, kind: str = "price", time_zone: str = "Europe/Amsterdam") -> ReadSeries:
+    file = folder / "series.csv"
+    file.write_text("\n".join(lines), encoding="utf-8")
+    return read_series(file, kind=kind, time_zone=time_zone)

@@ -5,7 +5,10 @@ the rest of them.
 """
 
 import csv
+import re
+from collections import defaultdict
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +22,7 @@ from scheduler_sim.engine.series.signals import SIGNALS, Kind, Signals, kind_nam
 from scheduler_sim.engine.series.steps import StepSeries
 from scheduler_sim.engine.series.units import other_unit
 from scheduler_sim.engine.traces.source import Source, open_source
+from scheduler_sim.engine.workloads.columns import BoolArray, FloatArray
 
 MOST_ROWS = 1_000_000
 _DATED_FROM = 1e8
@@ -76,7 +80,8 @@ def read_series(
         time_column, value_column: by their names; found by how they begin where not given.
         signal: of a carbon intensity, one of `SIGNALS`.
         time_zone: of dates that name none, as `Europe/Amsterdam`; UTC by default. Of an hour that stands twice, where
-            clocks go back, the rows that come later in the file are the second one's.
+            clocks go back, the rows that come later in the file are the second one's, or the earlier ones where it is
+            written newest first.
 
     Raises:
         InvalidTrace: a file that cannot be read, columns that are not there or not told apart, one whose name tells
@@ -146,11 +151,15 @@ def _read_csv(source: Source, columns: _Columns) -> _Read:
     values: list[Any] = []
     where: list[int] = []
     lines = source.lines()
-    reader = csv.reader(lines)
+    begin = []
+    for line in lines:
+        begin.append(line)
+        if line.strip("\r\n"):
+            break
+    unquoted = re.sub('"[^"]*"', "", "".join(begin))
+    reader = csv.reader(chain(begin, lines), delimiter=";" if unquoted.count(";") > unquoted.count(",") else ",")
     try:
         header = next((row for row in reader if row), [])
-        if len(header) == 1 and ";" in header[0]:
-            header, reader = header[0].split(";"), csv.reader(lines, delimiter=";")
         time, value = columns.find(header)
         for row in reader:
             if not row:
@@ -177,7 +186,7 @@ def _read_parquet(source: Source, columns: _Columns) -> _Read:
         table = file.read(columns=chosen, use_threads=False)
         stamps = table.column(chosen[0])
         is_dated = pa.types.is_timestamp(stamps.type) or pa.types.is_date(stamps.type)
-        columns.is_zoned = not pa.types.is_timestamp(stamps.type) or stamps.type.tz is not None
+        columns.is_zoned = pa.types.is_timestamp(stamps.type) and stamps.type.tz is not None
         times = list(_dates(stamps)) if is_dated else stamps.to_pylist()
         return times, table.column(chosen[1]).to_pylist(), list(range(1, table.num_rows + 1))
     except (pa.ArrowException, OSError) as error:
@@ -214,6 +223,29 @@ def _instant(value: Any, *, is_zoned: bool) -> tuple[float, bool, bool]:
     return (float("nan"), False, True) if found is None else (found[0] / 1e6, True, found[1])
 
 
+def _shown_again(shown: FloatArray, values: FloatArray) -> tuple[BoolArray, bool]:
+    """Return which rows are the second ones of a time, should clocks show it twice, and whether rows are in order.
+
+    Those that tell another value than the first in order of time; where all tell the same, all but the first. Rows are
+    in order where most go one way, forwards or backwards: a file may have several hours that stand twice.
+
+    Args:
+        shown, values: shape (n,); NaN for no value.
+    """
+    steps = np.diff(shown)
+    forwards, backwards = int((steps > 0).sum()), int((steps < 0).sum())
+    _, which, counts = np.unique(shown, return_inverse=True, return_counts=True)
+    rows = np.flatnonzero(counts[which] > 1)
+    of_time: defaultdict[int, list[int]] = defaultdict(list)
+    for row in (rows if forwards >= backwards else rows[::-1]).tolist():
+        of_time[int(which[row])].append(row)
+    again = np.zeros(len(shown), np.bool_)
+    for first, *others in of_time.values():
+        differ = [not np.array_equal(values[first], values[row], equal_nan=True) for row in others]
+        again[others] = differ if any(differ) else True
+    return again, 2 * min(forwards, backwards) <= max(forwards, backwards)
+
+
 def _assembled(
     name: str, kind: Kind, unit: str, signal: str, columns: _Columns, clock: LocalClock | None, read: _Read
 ) -> ReadSeries:
@@ -236,10 +268,18 @@ def _assembled(
     if is_local.any() and clock is None:
         hint = " Times name no zone, and where clocks go back an hour stands twice: say whose they are by --time-zone."
     elif clock is not None:
-        for place in np.flatnonzero(is_local).tolist():
-            found = clock.seconds(float(times[place]))
+        local = np.flatnonzero(is_local)
+        again, is_ordered = _shown_again(times[local], values[local])
+        for place, second in zip(local.tolist(), again.tolist(), strict=True):
+            at = f"{name}, line {where[place]}: {str(read[0][place])[:60]!r}"
+            try:
+                found = clock.seconds(float(times[place]), again=second)
+                if second and not is_ordered and found != clock.seconds(float(times[place])):
+                    raise InvalidTrace(f"{at} is shown twice by {clock}; which is which is told by rows in order.")
+            except OverflowError:
+                raise InvalidTrace(f"{at} is outside the years 1 to 9999 of a calendar.") from None
             if found is None:
-                raise InvalidTrace(f"{name}, line {where[place]}: {str(read[0][place])[:60]!r} is skipped by {clock}.")
+                raise InvalidTrace(f"{at} is skipped by {clock}.")
             times[place] = found
     missing = np.isnan(values)
     notes = []
