@@ -299,15 +299,16 @@ class ReferenceStopping(ReferenceNodes):
         for row in self.held:
             give("end", nodes, copy.deepcopy(self.held[row]))
         active = self.in_one_order(now)
-        standing, left = [row for row in active if row in self.held], self.power_left()
-        chosen, begins, stops = {}, [], []
+        undecided, left = [row for row in active if row in self.held], self.power_left()
+        begins: list[int] = []
+        chosen, stops = {}, []
         blocked, head, shadow, later = False, None, inf, nodes
         for row in active:
             if row in self.held:
-                if row not in standing:
+                undecided.remove(row)
+                if not self.has_room(row, nodes, left, begins):
                     stops.append(row)
                     continue
-                standing.remove(row)
                 self.take(nodes, self.pieces(row))
                 left -= self.drawn_by(self.held[row], 0)
                 chosen[row] = (self.ends[row][2], self.pieces(row))
@@ -316,7 +317,7 @@ class ReferenceStopping(ReferenceNodes):
                 continue
             if blocked:
                 continue
-            pieces, stays, lacks_power = self.place(row, standing, nodes, left)
+            pieces, lacks_power = self.place(row, undecided, nodes, left, begins)
             if pieces is None:
                 blocked = self.backfill == "none"
                 if self.backfill == "easy" and head is None:
@@ -336,7 +337,6 @@ class ReferenceStopping(ReferenceNodes):
             left -= self.drawn_by(pieces, 0)
             chosen[row] = (end, pieces)
             begins.append(row)
-            standing = self.back_in(standing, stays, nodes, left)
         self.carry_out(now, chosen, begins, stops)
 
     def in_one_order(self, now):
@@ -355,35 +355,27 @@ class ReferenceStopping(ReferenceNodes):
         """Return what a running task holds."""
         return [Piece(held.node, held.cpu, held.memory, held.parts) for held in self.held[row]]
 
-    def place(self, row, standing, nodes, left):
+    def place(self, row, undecided, nodes, left, begins):
         """Find a place without stopping anybody if that can be, else stopping those behind, the last first.
 
-        Returns it, how many of those behind it leaves alone, and whether power is too little even without them.
+        Returns it, and whether power is too little even without them.
         """
         pieces = None
-        for stays in range(len(standing), -1, -1):
-            trial = copy.deepcopy(nodes)
-            for other in standing[:stays]:
-                self.take(trial, self.pieces(other))
-            drawn = sum(self.drawn_by(self.held[other], 0) for other in standing[:stays])
+        for last in range(len(undecided), -1, -1):
+            trial, power = copy.deepcopy(nodes), left
+            for other in undecided[:last]:
+                if self.has_room(other, trial, power, begins):
+                    self.take(trial, self.pieces(other))
+                    power -= self.drawn_by(self.held[other], 0)
             pieces = self.find(row, self.fixed[row], trial, now=True)
-            if pieces is not None and drawn + self.drawn_by(pieces, 0) <= left:
-                return pieces, stays, False
-        return pieces, 0, pieces is not None
+            if pieces is not None and self.drawn_by(pieces, 0) <= power:
+                return pieces, False
+        return pieces, pieces is not None
 
-    def back_in(self, standing, stays, nodes, left):
-        """Return who goes on of those behind: the first ones, and of those that were to stop who has room after all."""
-        trial, kept = copy.deepcopy(nodes), standing[:stays]
-        for other in kept:
-            self.take(trial, self.pieces(other))
-        left -= sum(self.drawn_by(self.held[other], 0) for other in kept)
-        for other in standing[stays:]:
-            drawn = self.drawn_by(self.held[other], 0)
-            if self.still_free(trial, self.pieces(other)) and drawn <= left:
-                self.take(trial, self.pieces(other))
-                left -= drawn
-                kept.append(other)
-        return kept
+    def has_room(self, row, nodes, left, begins):
+        """Tell whether a running task may go on; power stops nobody where nobody begins."""
+        has_power = not begins or self.drawn_by(self.held[row], 0) <= left
+        return has_power and self.still_free(nodes, self.pieces(row))
 
     @staticmethod
     def take(nodes, pieces, sign=1):
@@ -445,12 +437,11 @@ class ReferenceStopping(ReferenceNodes):
 
         for row in self.in_one_order(now):
             if row in self.held:
-                drawn = self.drawn_by(self.held[row], 0)
-                if not self.still_free(free, self.pieces(row)) or (begins and drawn > left):
+                if not self.has_room(row, free, left, begins):
                     stops.append(row)
                     continue
                 self.take(free, self.pieces(row))
-                left -= drawn
+                left -= self.drawn_by(self.held[row], 0)
                 end = max(self.ends[row][2], now)
                 points = sorted({now, *(span[0] for span in spans if span[0] > now)})
                 until = [time for time in points if time < end and not self.still_free(state(time), self.pieces(row))]

@@ -176,3 +176,16 @@ def test_a_task_that_comes_before_others_takes_their_power_and_nobody_passes_who
     # Idle 40 W, 20 W a busy core, 80 W allowed: the third stops both, and there is room for two again at 15.
     assert simulation.outcome().finish_time.tolist() == [50.0, 51.0, 15.0, 100.0]
     assert summarise(simulation, edges=np.array([0.0, 100.0])).over_cap_time.tolist() == [0.0]
+
+
+def test_a_task_takes_a_place_beside_others_where_power_is_too_little_for_the_one_that_they_leave():
+    cap = Signals({"power_cap": StepSeries(np.array([0.0, 60.0]), np.array([30.0, 90.0]), 120.0, "hold")})
+    groups = (NodeGroup("hungry", 1, 5, cpu_busy_watts=10.0), NodeGroup("frugal", 1, 4, cpu_busy_watts=1.0))
+    workload = Workload.from_columns(arrival_time=[0, 0, 5], runtime=[40, 41, 10], cpus=[2, 4, 4])
+    options = Options(hold_cap=True)
+    simulation = Simulation(
+        workload, Cluster("two", groups), parse_policy("sjf+list~suspend"), options=options, signals=cap
+    )
+    simulation.advance()
+    # 24 W run; the third draws 40 W on the node that both leave, 4 W on that of the second alone.
+    assert simulation.outcome().finish_time.tolist() == [40.0, 51.0, 15.0]

@@ -148,16 +148,28 @@ def test_both_kernels_that_stop_tasks_play_alike_on_nodes_of_one_group(policy):
     )
     cluster = Cluster("nodes", (NodeGroup("node", count=6, cores=16, gpus=8, gpu_speed=2.0),))
     options = Options(failures=tuple(Failure(50.0 * k, 30.0, node=k % 6) for k in range(1, 9)))
-    one = Simulation(workload, cluster, parse_policy(policy), options=options)
-    two = Simulation(workload, cluster, parse_policy(policy), options=options)
-    assert isinstance(one.kernel, CoreKernel)
-    two.kernel = StoppingKernel.of(two.problem(), Rules.of(two.problem()))
-    one.advance()
-    two.advance()
+    one, two = by_both(workload, cluster, policy, options)
     assert spans(one.attempts()) == spans(two.attempts())
     assert len(one.attempts()) > 10
     np.testing.assert_array_equal(one.outcome().finish_time, two.outcome().finish_time)
     np.testing.assert_array_equal(one.history().service_time, two.history().service_time)
+
+
+def by_both(workload, cluster, policy, options=None):
+    """Return what the kernel of nodes of one group and that of any nodes have played."""
+    one, two = (Simulation(workload, cluster, parse_policy(policy), options=options or Options()) for _ in range(2))
+    assert isinstance(one.kernel, CoreKernel)
+    two.kernel = StoppingKernel.of(two.problem(), Rules.of(two.problem()))
+    one.advance()
+    two.advance()
+    return one, two
+
+
+def test_a_task_that_had_no_room_runs_on_where_a_later_one_stops_another_and_makes_room():
+    workload = Workload.from_columns(arrival_time=[0, 0, 1, 1], runtime=[100, 200, 10, 20], cpus=[5, 4, 3, 3])
+    for played_by in by_both(workload, Cluster("one", (NodeGroup("n", 1, 10),)), "sjf+list~suspend"):
+        # The third would stop the second, until the fourth stops the first: 3 + 3 + 4 of 10 cores.
+        assert played_by.outcome().finish_time.tolist() == [110.0, 210.0, 11.0, 21.0]
 
 
 MIXED_CLUSTER = Cluster(

@@ -122,8 +122,8 @@ def best_option(s: Sim, row: int, now: float, stamp: int) -> tuple[float, float,
     """Return finish, fraction, node, start and whether it can start now of the best option; then two best by class.
 
     The best option finishes first, or has the lowest score where that is learned, then has the lowest fraction, then
-    the lowest node. A class of options is a node
-    and whether GPUs are used; the last two values are the earliest finish of the best and of the second-best class.
+    the lowest node. A class of options is a node and whether GPUs are used; the last two values are the earliest finish
+    of the best and of the second-best class. Where the score is learned they need not be of the option chosen.
     """
     t = s.tasks[row]
     planned = s.settings[PLANNED]

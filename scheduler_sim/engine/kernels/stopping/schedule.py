@@ -230,14 +230,15 @@ def find_beside(s: Sim, h: Life, row: int, behind: IntArray, fgd: bool | None) -
         if h.lives[behind[i]].chosen:
             put_in_window(s, h, behind[i], -1)
     count = find_in_power(s, h, row, fgd)
-    if count <= 0:
-        return count, 0
+    if count == 0:
+        return 0, 0
     for i in range(size):
         if h.lives[behind[i]].chosen:
             put_in_window(s, h, behind[i], 1)
     last = size
-    count = 0
-    while count <= 0:
+    # Power may suffice beside some though not without them, where the nodes that they leave draw more.
+    count = -abs(count)
+    while count <= 0 and last > 0:
         last -= 1
         if h.lives[behind[last]].chosen:
             put_in_window(s, h, behind[last], -1)
@@ -307,11 +308,11 @@ def build(s: Sim, h: Life, now: float, fgd: bool | None, easy: bool | None) -> N
         ahead[chosen] = row
         chosen += 1
         for k in range(last, len(behind)):
-            if h.lives[behind[k]].chosen:
-                h.lives[behind[k]].chosen = 0
-                if still_free(s, s.window, behind[k]) and has_power(s, h, power_of_running(s, behind[k])):
-                    h.lives[behind[k]].chosen = 1
-                    put_in_window(s, h, behind[k], 1)
+            # Also those left out before: others that leave now may make room for them.
+            free = still_free(s, s.window, behind[k]) and has_power(s, h, power_of_running(s, behind[k]))
+            h.lives[behind[k]].chosen = 1 if free else 0
+            if free:
+                put_in_window(s, h, behind[k], 1)
     carry_out(s, h, now)
 
 
