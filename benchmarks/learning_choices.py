@@ -13,10 +13,9 @@ from dataclasses import fields
 
 import numpy as np
 
-from scheduler_sim import engine
 from scheduler_sim.engine.clusters.presets import load_cluster
 from scheduler_sim.engine.generators import generate_workload
-from scheduler_sim.engine.learning.evaluation import paired_interval, policy_figures
+from scheduler_sim.engine.learning.evaluation import paired_interval, policy_figures, refusal
 from scheduler_sim.engine.learning.sampling import Parts
 from scheduler_sim.engine.learning.search import search_seeds
 from scheduler_sim.engine.learning.settings import SearchSettings
@@ -63,24 +62,24 @@ def main() -> None:
     names = {one.name for one in fields(SearchSettings)}
     settings = SearchSettings(**{name: value for name, value in options.items() if name in names})
     parts = Parts.of(workload, length=settings.length)
+    rivals = settings.rivals() | {name: parse_policy(name) for name in options["others"]}
+    for name in list(rivals):
+        if refused := refusal(rivals[name], workload, cluster):
+            print(f"{name}: {refused}")
+            del rivals[name]
+    if not rivals:
+        raise SystemExit("Nothing that it would be held against can be played.")
     began = time.perf_counter()
     found = search_seeds(parts, cluster, settings, seeds=list(range(options["seeds"])))
     print(f"{len(found)} searches in {time.perf_counter() - began:.0f} s.", end=" ")
     windows = windows_of(parts.test, settings.length)
     print(f"{len(windows)} windows of {settings.length} tasks of the second half, mean {settings.objective}.\n")
-    rivals = settings.rivals() | {name: parse_policy(name) for name in options["others"]}
 
     def played(policy: Policy, on: list[Workload]) -> FloatArray:
         return np.array([one.mean() for one in policy_figures(policy, on, cluster, settings.objective)])
 
-    later, before = {}, {}
-    for name, policy in rivals.items():
-        try:
-            later[name] = played(policy, windows)
-            before[name] = played(policy, windows_of(parts.both, settings.length)).mean()
-        except engine.EngineError as error:
-            print(f"{name}: {error}")
-            later.pop(name, None)
+    later = {name: played(policy, windows) for name, policy in rivals.items()}
+    before = {name: played(policy, windows_of(parts.both, settings.length)).mean() for name, policy in rivals.items()}
     ranked = sorted(later, key=lambda name: float(later[name].mean()))
     best, known = ranked[0], min(before, key=lambda name: float(before[name]))
     print("| " + " | ".join(f"`{name}` {later[name].mean():,.4g}" for name in ranked[:SHOWN]) + " |\n")

@@ -105,7 +105,7 @@ class SearchRequestSerializer(StrictSerializer):
     objective = _setting("objective", "The figure to lower: bsld, jct or wait.")
     backfill = _setting("backfill", f"What the order is searched together with: {', '.join(BACKFILLS)}.")
     order = _setting("order", "Beside which a node or a split is chosen.")
-    preemption = _setting("preemption", "How tasks are stopped where that is searched: suspend, checkpoint or requeue.")
+    preemption = _setting("preemption", "How tasks are stopped where that is searched: suspend or requeue.")
     form = _setting("form", "linear (terms, products), mlp (one hidden layer) or history (also what users have done).")
     seed = _whole(SearchRequest, "seed", "Of the first search.", largest=LARGEST_KEY)
     searches = _whole(SearchRequest, "searches", "Each with its own seed; the best on the validation part is kept.")

@@ -9,6 +9,7 @@ from apps.training.model_charts import significant
 from apps.training.models import BY_GROUP, TrainedModel
 from apps.training.registry import AGENT_KIND, HYBRID_KIND, RUNTIME_KIND, SCORE_KINDS
 from apps.training.requests import SEARCHED
+from scheduler_sim.engine.clusters.presets import PRESET
 from scheduler_sim.engine.learning.settings import SearchSettings
 
 
@@ -176,7 +177,9 @@ def _missing(model: TrainedModel, kind: str) -> str:
         return told
     command, arguments = _AGAIN[kind]
     words = [word for name, value in arguments(model) if value is not None for word in (f"--{name}", str(value))]
-    return f"{told} Training it again stores a version with them: {shlex.join(['manage.py', *command, *words])}"
+    line = f"{told} Training it again stores a version with them: {shlex.join(['manage.py', *command, *words])}"
+    cluster = _cluster(model)
+    return line if _CLUSTER_FILE not in words else f"{line} (FILE describes the cluster {cluster})"
 
 
 Arguments = list[tuple[str, Any]]
@@ -202,7 +205,7 @@ def _agent_arguments(model: TrainedModel) -> Arguments:
     weights = reward and ",".join(f"{reward[name]:g}" for name in ("time", "energy", "cost"))
     return [
         ("workload", _workload(model)),
-        ("cluster", model.data_range.get("cluster")),
+        ("cluster", _said(_cluster(model))),
         ("agent-reward", weights),
         ("seed", model.seed),
     ]
@@ -216,11 +219,25 @@ def _score_arguments(model: TrainedModel) -> Arguments:
         ("workload", _workload(model)),
         ("name", model.name),
         ("processors", known.get("processors")),
-        ("cluster", known.get("cluster")),
+        ("cluster", _said(_cluster(model))),
         *((name.replace("_", "-"), value) for name, value in changed.items()),
         ("seed", min(seeds)),
         ("searches", len(seeds)),
     ]
+
+
+_CLUSTER_FILE = "FILE"
+
+
+def _cluster(model: TrainedModel) -> str | None:
+    """Return the name of the cluster on which it was trained, None for a pool."""
+    found = model.data_range.get("cluster") or model.parameters.get("cluster")
+    return None if found is None else str(found)
+
+
+def _said(cluster: str | None) -> str | None:
+    """Return how a command is told of a cluster: of one out of a file only the name is stored."""
+    return cluster if cluster is None or PRESET.fullmatch(cluster) else _CLUSTER_FILE
 
 
 def _workload(model: TrainedModel) -> str:

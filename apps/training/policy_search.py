@@ -13,16 +13,19 @@ from typing import Any
 import numpy as np
 from django.db import DatabaseError, InterfaceError, connection
 
+from apps.tasks.digests import tasks_digest
 from apps.tasks.models import Workload
 from apps.tasks.stored_tasks import load_tasks
 from apps.training.models import BY_GROUP, PolicySearch, TrainedModel
 from apps.training.registry import check_name, model_store
 from scheduler_sim import engine
+from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.learning.by_group import by_group, groups_of
 from scheduler_sim.engine.learning.evaluation import (
     held_out_rows,
     paired_interval,
     policy_figures,
+    refusal,
 )
 from scheduler_sim.engine.learning.sampling import Parts
 from scheduler_sim.engine.learning.search import CurvePoint, SearchResult, search_seeds
@@ -70,6 +73,7 @@ def policy_train(
     check_name(name)
     tasks = load_tasks(workload_id=workload.pk).workload
     parts = Parts.of(tasks, length=settings.length)
+    rivals = _rivals(settings, parts, cluster)
     with _shown(name, settings, seeds) as shown:
         results = _search(parts, cluster, settings, seeds, shown, progress, noted or (lambda _search: None))
     best = results[0]
@@ -89,9 +93,9 @@ def policy_train(
             ],
         },
         features=_features(settings),
-        data_range=data_range(workload, parts),
+        data_range=data_range(workload, parts, settings.choice),
         seed=best.seed,
-        scores=_scores(best, parts, cluster),
+        scores=_scores(best, parts, cluster, rivals),
         activate=activate,
     )
 
@@ -170,10 +174,27 @@ def _search(
         return found.result()
 
 
-def data_range(workload: Workload, parts: Parts) -> dict[str, Any]:
+def _rivals(settings: SearchSettings, parts: Parts, cluster: engine.Cluster) -> dict[str, engine.Policy]:
+    """Return what is held against the score and can play these tasks there.
+
+    Raises:
+        InvalidParameter: nothing can.
+    """
+    told = {name: refusal(policy, parts.test, cluster) for name, policy in settings.rivals().items()}
+    if all(told.values()):
+        name, sentence = next(iter(told.items()))
+        raise InvalidParameter(f"Nothing that it would be held against can be played; {name}: {sentence}")
+    return {name: policy for name, policy in settings.rivals().items() if not told[name]}
+
+
+def data_range(workload: Workload, parts: Parts, choice: str = ORDER) -> dict[str, Any]:
     """Return which tasks were searched on, and a digest of what the search saw of them."""
     seen = hashlib.sha256()
     for part in (parts.training, parts.validation):
+        if choice != ORDER:
+            # Played as a run does, which reads whatever tasks say.
+            seen.update(tasks_digest(part).encode())
+            continue
         for column in (part.task_id, part.arrival_time, part.runtime, part.duration_estimate, part.cpus):
             seen.update(np.ascontiguousarray(column).tobytes())
     return {
@@ -187,7 +208,9 @@ def data_range(workload: Workload, parts: Parts) -> dict[str, Any]:
     }
 
 
-def _scores(result: SearchResult, parts: Parts, cluster: engine.Cluster) -> dict[str, Any]:
+def _scores(
+    result: SearchResult, parts: Parts, cluster: engine.Cluster, rivals: dict[str, engine.Policy]
+) -> dict[str, Any]:
     """Play what was found and what it is held against on windows of the test part."""
     settings = result.settings
     rows = held_out_rows(parts.test, HELD_OUT_WINDOWS, settings.length)
@@ -196,7 +219,7 @@ def _scores(result: SearchResult, parts: Parts, cluster: engine.Cluster) -> dict
     def played(policy: engine.Policy) -> list[FloatArray]:
         return policy_figures(policy, windows, cluster, settings.objective)
 
-    of_tasks = {name: played(policy) for name, policy in settings.rivals().items()}
+    of_tasks = {name: played(policy) for name, policy in rivals.items()}
     of_learned = played(settings.policy(result.document))
     others = {name: np.array([one.mean() for one in figures]) for name, figures in of_tasks.items()}
     learned = np.array([one.mean() for one in of_learned])

@@ -8,18 +8,21 @@ from typing import Any, Self
 
 from apps.results.errors import DomainError, InvalidField
 from apps.results.models import Run
-from apps.tasks.models import Workload
+from apps.tasks.models import Task, Workload
+from apps.tasks.stored_tasks import load_tasks
 from apps.training.agents import agent_train
 from apps.training.fitting import hybrid_train, runtime_train
 from apps.training.models import PolicySearch, TrainedModel
 from apps.training.policy_search import policy_train
 from apps.training.registry import AGENT_KIND, HYBRID_KIND, RUNTIME_KIND, check_name
+from scheduler_sim import engine
 from scheduler_sim.engine.clusters.cluster import Cluster
 from scheduler_sim.engine.clusters.presets import PRESET, load_cluster, pool
 from scheduler_sim.engine.errors import EngineError, InvalidCluster
+from scheduler_sim.engine.learning.sampling import TRAINING
 from scheduler_sim.engine.learning.search import CurvePoint
-from scheduler_sim.engine.learning.settings import ORDER, SearchSettings
-from scheduler_sim.engine.learning.subjects import subject_of
+from scheduler_sim.engine.learning.settings import ORDER, InvalidSetting, SearchSettings
+from scheduler_sim.engine.learning.subjects import NONE_TO_SPLIT, refuse_unplayable
 from scheduler_sim.engine.policies.agent import RewardWeights
 from scheduler_sim.engine.predictors.regression import ALGORITHMS
 
@@ -42,6 +45,13 @@ SEARCHED = (
     "threads",
 )
 """The settings of a search that can be asked for."""
+
+FEW = 200
+"""Tasks, the first ones, on which it is tried whether what would be searched can be played."""
+
+_ANY_TASK = engine.Workload.from_columns(
+    arrival_time=[0.0], runtime=[1.0], duration_estimate=[1.0], cpus=[1.0], recorded_start_time=[0.0]
+)
 
 
 class InvalidTraining(InvalidField):
@@ -83,11 +93,11 @@ class ModelRequest:
             raise InvalidTraining(f"A model is {', '.join(KINDS)}, not {self.kind!r}.", "kind")
         _check_seed(self.seed)
         if self.window is not None and self.window < 1:
-            raise InvalidTraining(f"--window must be at least 1, not {self.window}.", "window")
+            raise InvalidTraining(f"window must be at least 1, not {self.window}.", "window")
         if self.algorithm not in ALGORITHMS:
             raise InvalidTraining(f"A regressor is {', '.join(ALGORITHMS)}, not {self.algorithm!r}.", "algorithm")
         if self.kind != HYBRID_KIND and self.workload is None:
-            raise InvalidTraining(f"A model of the kind {self.kind} learns from tasks; give a --workload.", "workload")
+            raise InvalidTraining(f"A model of the kind {self.kind} learns from tasks; give a workload.", "workload")
         if self.kind != AGENT_KIND and self.name:
             _named("name", check_name, self.name)
         if self.kind == AGENT_KIND:
@@ -168,50 +178,70 @@ class SearchRequest:
 
     def __post_init__(self) -> None:
         if self.searches < 1:
-            raise InvalidTraining(f"--searches must be at least 1, not {self.searches}.", "searches")
+            raise InvalidTraining(f"searches must be at least 1, not {self.searches}.", "searches")
         if self.processors is not None and self.processors < 1:
-            raise InvalidTraining(f"--processors must be at least 1, not {self.processors}.", "processors")
+            raise InvalidTraining(f"processors must be at least 1, not {self.processors}.", "processors")
         if self.processors is not None and self.cluster:
-            raise InvalidTraining("Give --processors of a pool or a --cluster, not both.", "cluster")
+            raise InvalidTraining("Give the processors of a pool or a cluster, not both.", "cluster")
         _check_seed(self.seed)
         if not 0 < self.settings.get("max_seconds", 1.0) < math.inf:
-            raise InvalidTraining("--max-seconds must be above 0.", "max_seconds")
+            raise InvalidTraining("max_seconds must be above 0.", "max_seconds")
         if self.name:
             _named("name", check_name, self.name)
         try:
             SearchSettings(**self.settings)
-        except EngineError as error:
-            # The sentences begin with the name where it is a number.
-            first = str(error).partition(" ")[0]
-            raise InvalidTraining(str(error), first if first in SEARCHED else "settings") from None
+        except InvalidSetting as error:
+            raise InvalidTraining(str(error), error.field) from None
+
+    def check_beforehand(self) -> None:
+        """Refuse what can be known to be unplayable before there is a workload.
+
+        Raises:
+            InvalidTraining: a cluster that is not there, or on which this cannot be searched.
+        """
+        settings = SearchSettings(**self.settings)
+        if self.cluster == "auto" or (not self.cluster and settings.choice == ORDER):
+            return
+        # A pool of any size will do: it has one node and no GPUs.
+        self._check_on(self._cluster(self.processors or 1), _ANY_TASK)
 
     def played_on(self) -> tuple[Workload, Cluster]:
         """Return the workload and the cluster.
 
         Raises:
-            InvalidTraining: no such workload, nothing that says how large its machine was, or a cluster on which this
-                cannot be searched.
+            InvalidTraining: no such workload, nothing that says how large its machine was, a cluster on which this
+                cannot be searched, or tasks that what would be searched does not play.
         """
         workload = Workload.objects.filter(pk=self.workload).first()
         if workload is None:
             raise InvalidTraining(f"There is no workload {self.workload}.", "workload")
-        if self.cluster:
-            try:
-                cluster = load_cluster(self.cluster, max_processors=workload.max_processors)
-                subject_of(SearchSettings(**self.settings), cluster)
-            except EngineError as error:
-                raise InvalidTraining(str(error), "cluster") from None
-            return workload, cluster
         processors = self.processors or workload.max_processors
-        if not processors:
-            sentence = f"Workload {workload.name} does not say how large its machine was; give --processors N."
+        if not self.cluster and not processors:
+            sentence = f"Workload {workload.name} does not say how large its machine was; give its processors."
             raise InvalidTraining(sentence, "processors")
-        cluster = pool(processors)
-        try:
-            subject_of(SearchSettings(**self.settings), cluster)
-        except EngineError as error:
-            raise InvalidTraining(f"{error} Give --cluster.", "cluster") from None
+        cluster = self._cluster(processors)
+        self._check_on(cluster, load_tasks(workload_id=workload.pk, limit=FEW).workload)
+        searched_on = workload.tasks.in_canonical_order()[: round(workload.task_count * TRAINING)]
+        if (
+            self.settings.get("choice") == "split"
+            and not workload.tasks.filter(pk__in=searched_on.values("pk"), kind=Task.Kind.HYBRID).exists()
+        ):
+            raise InvalidTraining(NONE_TO_SPLIT, "workload")
         return workload, cluster
+
+    def _cluster(self, processors: int | None) -> Cluster:
+        if not self.cluster:
+            return pool(processors or 1)
+        try:
+            return load_cluster(self.cluster, max_processors=processors)
+        except EngineError as error:
+            raise InvalidTraining(str(error), "cluster") from None
+
+    def _check_on(self, cluster: Cluster, tasks: engine.Workload) -> None:
+        try:
+            refuse_unplayable(SearchSettings(**self.settings), cluster, tasks)
+        except EngineError as error:
+            raise InvalidTraining(str(error), "cluster") from None
 
     def search(
         self,
@@ -263,7 +293,7 @@ def check_preset(cluster: str) -> None:
 
 def _check_seed(seed: int) -> None:
     if not 0 <= seed < 2**62:
-        raise InvalidTraining(f"--seed must be a whole number from 0 to 2**62 - 1, not {seed}.", "seed")
+        raise InvalidTraining(f"seed must be a whole number from 0 to 2**62 - 1, not {seed}.", "seed")
 
 
 def _named(name: str, check: Callable[[str], object], value: str) -> None:

@@ -211,6 +211,10 @@ def test_the_search_learns_to_take_the_nodes_that_are_quick():
         ({"choice": "node", "form": "mlp"}, NODES, "has the form linear"),
         ({"choice": "preemption", "preemption": "none"}, pool(8), "stops tasks"),
         ({"choice": "preemption", "preemption": "stop"}, pool(8), "stop"),
+        ({"choice": "preemption", "preemption": "checkpoint"}, pool(8), "suspend or requeue, not by checkpoint"),
+        ({"choice": "node", "preemption": "requeue"}, NODES, "preemption is for a choice of preemption"),
+        ({"choice": "preemption", "order": "sjf"}, pool(8), "order is for choices of node and split"),
+        ({"choice": "split", "backfill": "easy(predict=last_two)"}, NODES, "searched with none, list, easy, not"),
         ({"choice": "node", "order": "first"}, NODES, "first"),
     ],
 )

@@ -143,7 +143,8 @@ def test_a_card_of_an_old_model_says_how_to_make_one_with_groups() -> None:
 
 def asked_again(**fields: Any) -> tuple[str, dict[str, Any]]:
     """Return the command that a card of a model without groups names, and what its own parser reads from it."""
-    command = shlex.split(ModelCard.of(stored(scores={}, **fields)).missing.partition("with them: ")[2])
+    missing = ModelCard.of(stored(scores={}, **fields)).missing
+    command = shlex.split(missing.partition("with them: ")[2].partition(" (FILE describes the cluster mine)")[0])
     assert command[0] == "manage.py"
     parser = load_command_class("apps.training", command[1]).create_parser("manage.py", command[1])
     return command[1], vars(parser.parse_args(command[2:]))
@@ -192,6 +193,15 @@ def asked_again(**fields: Any) -> tuple[str, dict[str, Any]]:
                 "searches": 2,
                 "generations": SearchSettings().generations,
             },
+        ),
+        (
+            {
+                "kind": "node",
+                "parameters": asdict(SearchSettings(choice="node", order="sjf"))
+                | {"processors": None, "cluster": "mine", "searches": [{"seed": 1}]},
+            },
+            "trainpolicy",
+            {"choice": "node", "order": "sjf", "cluster": "FILE", "processors": None, "seed": 1},
         ),
     ],
 )

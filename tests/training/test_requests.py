@@ -100,6 +100,22 @@ WRONG = [
     ("search", {"generations": 0}, "generations", ["--generations", "0"]),
     ("search", {"max_seconds": -1}, "max_seconds", ["--max-seconds", "-1"]),
     ("search", {"name": "ü"}, "name", ["--name", "ü"]),
+    *(
+        ("search", sent, field, [word for name, value in sent.items() for word in (f"--{name}", str(value))])
+        for sent, field in (
+            ({"choice": "node", "form": "mlp"}, "form"),
+            ({"choice": "node", "backfill": "easy(predict=last_two)"}, "backfill"),
+            ({"choice": "node", "order": "nonsense", "cluster": "dgx-2"}, "order"),
+            ({"order": "sjf"}, "order"),
+            ({"choice": "node", "preemption": "requeue"}, "preemption"),
+            ({"choice": "preemption", "preemption": "checkpoint"}, "preemption"),
+            ({"choice": "node"}, "cluster"),
+            ({"choice": "node", "cluster": "dgx-2", "processors": 8}, "cluster"),
+            ({"choice": "node", "cluster": "dgx-2", "order": "srtf"}, "cluster"),
+            ({"choice": "node", "cluster": "dgx-2", "order": "slurm"}, "cluster"),
+            ({"choice": "split", "cluster": "dgx-2"}, "workload"),
+        )
+    ),
 ]
 
 
@@ -119,6 +135,7 @@ def test_what_has_no_meaning_is_refused_by_the_same_sentence_everywhere(
     answer = api.post(address, sent, format="json")
     assert answer.status_code == 400
     assert answer.json()["errors"] == {field: [str(refused.value)]}
+    assert "--" not in str(refused.value)
     shown = page.post("/training/new/", {"what": what, "activate": "on", **sent})
     assert shown.status_code == 400
     assert shown.context["errors"] == {field: [str(refused.value)]}

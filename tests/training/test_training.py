@@ -1,6 +1,7 @@
 """Labelling, fitting and searching, and the commands that do it."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 
@@ -21,7 +22,9 @@ from apps.training.model_cards import ModelCard
 from apps.training.models import BY_GROUP, PolicySearch, TrainedModel, TrainingData
 from apps.training.retraining import Retrainer
 from scheduler_sim import engine
-from scheduler_sim.engine.clusters.presets import pool, workstation
+from scheduler_sim.engine.clusters.presets import load_cluster, pool, workstation
+from scheduler_sim.engine.errors import InvalidParameter
+from scheduler_sim.engine.learning.sampling import Parts
 from scheduler_sim.engine.learning.settings import SearchSettings
 from scheduler_sim.engine.policies.choice_scoring import CHOICES
 
@@ -219,7 +222,7 @@ def test_the_search_command_says_how_to_use_what_it_found():
     with pytest.raises(CommandError, match="choose shorter"):
         call_command("trainpolicy", "--workload", "night", "--processors", "32", "--length", "5000", verbosity=0)
     Workload.objects.update(max_processors=None)
-    with pytest.raises(CommandError, match="--processors"):
+    with pytest.raises(CommandError, match="give its processors"):
         call_command("trainpolicy", "--workload", "night", "--searches", "1", "--length", "60", verbosity=0)
 
 
@@ -268,8 +271,48 @@ def test_a_choice_is_searched_stored_with_a_card_and_played(choice, told, policy
     with pytest.raises(CommandError, match="not both"):
         call_command("trainpolicy", "--workload", "tasks", "--choice", choice, *both, *few, verbosity=0)
     if choice != "preemption":
-        with pytest.raises(CommandError, match="Give --cluster"):
+        with pytest.raises(CommandError, match="name a cluster"):
             call_command("trainpolicy", "--workload", "tasks", "--choice", choice, "--processors", "8", verbosity=0)
+
+
+def test_a_file_is_not_imported_for_a_cluster_on_which_nothing_can_be_chosen(tmp_path):
+    trace = tmp_path / "imp.swf"
+    trace.write_text("1 0 0 10 1 -1 -1 1 10 -1 1 1 1 -1 1 -1 -1 -1\n")
+    asked = ["trainpolicy", "--workload", str(trace), "--choice", "node"]
+    for told, sentence in (
+        (["--cluster", "nosuch"], "no cluster preset"),
+        (["--cluster", "workstation"], "one node"),
+        ([], "A pool has one node"),
+        (["--cluster", "dgx-2", "--order", "srtf"], "srtf is played"),
+    ):
+        with pytest.raises(CommandError, match=sentence):
+            call_command(*asked, *told, verbosity=0)
+    assert not Workload.objects.exists()
+
+
+def test_rivals_that_cannot_be_played_are_passed_over_before_the_search(monkeypatch):
+    parts = Parts.of(engine.generate("mixed", tasks=40, seed=1).workload, length=4)
+    settings, cluster = SearchSettings(choice="node", length=4), load_cluster("dgx-2")
+    known = settings.rivals()
+    refused = {"srtf": engine.parse_policy("srtf")}
+    monkeypatch.setattr(SearchSettings, "rivals", lambda _self: known | refused)
+    assert policy_search._rivals(settings, parts, cluster) == known
+    monkeypatch.setattr(SearchSettings, "rivals", lambda _self: refused)
+    with pytest.raises(InvalidParameter, match="held against can be played; srtf: "):
+        policy_search._rivals(settings, parts, cluster)
+
+
+def test_the_digest_of_a_choice_moves_with_what_only_a_cluster_reads():
+    tasks = engine.generate("mixed", tasks=40, seed=1).workload
+    moved = replace(tasks, memory_mb=tasks.memory_mb + 1.0)
+    one, other = (
+        [
+            policy_search.data_range(Workload(name="w"), Parts.of(found, length=4), choice)["sha256"]
+            for choice in ("order", "node")
+        ]
+        for found in (tasks, moved)
+    )
+    assert (one[0] == other[0], one[1] == other[1]) == (True, False)
 
 
 def replace_scores(model: TrainedModel) -> TrainedModel:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from scheduler_sim.engine.clusters.cluster import Cluster
+from scheduler_sim.engine.errors import EngineError
 from scheduler_sim.engine.measuring.metrics import TaskFigures
 from scheduler_sim.engine.policies import ORDERS, PLACEMENTS, Policy, parse_policy
 from scheduler_sim.engine.policies.order import Order
@@ -60,6 +61,15 @@ def policy_figures(
         simulation.advance()
         found.append(getattr(TaskFigures.of(window, simulation.outcome()), FIGURES[objective]))
     return found
+
+
+def refusal(policy: Policy, tasks: Workload, cluster: Cluster) -> str:
+    """Return why a policy cannot play these tasks on a cluster, empty where nothing speaks against it; play nothing."""
+    try:
+        Simulation(workload=tasks, cluster=cluster, policy=policy)
+    except EngineError as error:
+        return str(error)
+    return ""
 
 
 def yardsticks() -> list[Order]:

@@ -38,6 +38,10 @@ NEIGHBOURS = 4
 AS_RECORDED = Variation(slowest=1.0, fastest=1.0, resampled=0.0)
 
 
+TRAINING = 0.35
+"""The share of the tasks, the earliest ones, that candidates play in a search."""
+
+
 @dataclass(frozen=True, eq=False)
 class Parts:
     """A workload cut in time: what is searched on, what chooses among candidates, what nobody has seen.
@@ -53,7 +57,7 @@ class Parts:
     both: Workload
 
     @classmethod
-    def of(cls, workload: Workload, *, length: int, training: float = 0.35, validation: float = 0.15) -> "Parts":
+    def of(cls, workload: Workload, *, length: int, training: float = TRAINING, validation: float = 0.15) -> "Parts":
         """Cut by share of the tasks; the rest is the test part.
 
         Raises:

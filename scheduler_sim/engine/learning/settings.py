@@ -16,6 +16,9 @@ ORDER = "order"
 SEARCHABLE = (ORDER, *CHOICES)
 """The choices of a policy that can be searched."""
 
+CHOICE_BACKFILLS = BACKFILLS[:3]
+"""What a choice other than the order is searched together with."""
+
 COMPARED = ("fcfs", "sjf", "saf", "wfp3", "unicep", "f1", "f2", "f3", "f4")
 """The orders that what was found is held against; benchmarks/ holds it against all."""
 
@@ -24,6 +27,18 @@ BUILT_IN = {
     "split": ("greedy", "round_robin", "cpu_only", "gpu_only", "eft", "min_energy", "min_cost", "hybrid_ml"),
 }
 """The placements that a learned choice is held against."""
+
+
+class InvalidSetting(InvalidParameter):
+    """A setting that has no meaning.
+
+    Attributes:
+        field: its name.
+    """
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.field = field
 
 
 @dataclass(frozen=True)
@@ -36,7 +51,7 @@ class SearchSettings:
         objective: `bsld`, `jct` or `wait`.
         order: beside which a node or a split is chosen.
         backfill: one of `BACKFILLS`.
-        preemption: how tasks are stopped where that is what is chosen: `suspend`, `requeue` and what a policy takes.
+        preemption: how tasks are stopped where that is what is chosen: `suspend` or `requeue`, with its parameters.
         length: tasks in a sequence.
         generations: at most so many.
         population: candidates a generation.
@@ -48,6 +63,9 @@ class SearchSettings:
         threads: candidates that are played at the same time.
         step: CMA-ES' first step size.
         again: whether to search again on the training and validation parts together.
+
+    Raises:
+        InvalidSetting: a value that has no meaning, or one that says something of another choice.
     """
 
     choice: str = ORDER
@@ -69,29 +87,45 @@ class SearchSettings:
     again: bool = True
 
     def __post_init__(self) -> None:
-        if self.choice not in SEARCHABLE:
-            raise InvalidParameter(f"What is searched is one of {', '.join(SEARCHABLE)}, not {self.choice!r}.")
-        if self.form not in FORMS:
-            raise InvalidParameter(f"A learned score has the form {', '.join(FORMS)}, not {self.form!r}.")
+        for name, known, told in (
+            ("choice", SEARCHABLE, "What is searched is one of"),
+            ("form", FORMS, "A learned score has the form"),
+            ("objective", OBJECTIVES, "The objective is one of"),
+            ("backfill", BACKFILLS, "Scores are searched with"),
+        ):
+            if getattr(self, name) not in known:
+                raise InvalidSetting(name, f"{told} {', '.join(known)}, not {getattr(self, name)!r}.")
         if self.choice != ORDER and self.form != "linear":
-            raise InvalidParameter(f"A choice of {self.choice} has the form linear, not {self.form}.")
-        if self.objective not in OBJECTIVES:
-            raise InvalidParameter(f"The objective is one of {', '.join(OBJECTIVES)}, not {self.objective!r}.")
-        if self.backfill not in BACKFILLS:
-            raise InvalidParameter(f"Scores are searched with {', '.join(BACKFILLS)}, not {self.backfill!r}.")
+            raise InvalidSetting("form", f"A choice of {self.choice} has the form linear, not {self.form}.")
+        if self.choice != ORDER and self.backfill not in CHOICE_BACKFILLS:
+            told = f"A choice of {self.choice} is searched with {', '.join(CHOICE_BACKFILLS)}, not {self.backfill}."
+            raise InvalidSetting("backfill", told)
         if self.backfill == BACKFILLS[-1] and self.form != "history":
-            raise InvalidParameter(f"{self.backfill} goes by users' past, as scores of the form history do.")
+            told = f"{self.backfill} goes by users' past, as scores of the form history do."
+            raise InvalidSetting("backfill", told)
         for name in ("length", "generations", "batch", "validations", "check_every", "patience", "threads"):
             if getattr(self, name) < 1:
-                raise InvalidParameter(f"{name} must be at least 1, not {getattr(self, name)}.")
+                raise InvalidSetting(name, f"{name} must be at least 1, not {getattr(self, name)}.")
         if self.population < 4:
-            raise InvalidParameter(f"population must be at least 4, not {self.population}.")
+            raise InvalidSetting("population", f"population must be at least 4, not {self.population}.")
+        self._check_beside()
+
+    def _check_beside(self) -> None:
+        for name, used, told in (
+            ("order", self.choice in BUILT_IN, "choices of node and split"),
+            ("preemption", self.choice == PREEMPTION, "a choice of preemption"),
+        ):
+            if not used and getattr(self, name) != getattr(SearchSettings, name):
+                raise InvalidSetting(name, f"{name} is for {told}; {self.choice} is searched here.")
+        field = PREEMPTION if self.choice == PREEMPTION else "order"
         try:
             base = self._beside()
         except InvalidPolicy as error:
-            raise InvalidParameter(str(error)) from None
-        if self.choice == PREEMPTION and not base.preempts:
-            raise InvalidParameter("A choice of preemption stops tasks: preemption is suspend, checkpoint or requeue.")
+            raise InvalidSetting(field, str(error)) from None
+        if self.choice == PREEMPTION and (not base.preempts or base.preemption.name == "checkpoint"):
+            # Nothing says how often a checkpoint is written.
+            told = f"A choice of preemption stops tasks by suspend or requeue, not by {self.preemption}."
+            raise InvalidSetting(field, told)
 
     @property
     def kind(self) -> str:

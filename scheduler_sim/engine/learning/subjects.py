@@ -9,7 +9,7 @@ import numpy as np
 
 from scheduler_sim.engine.clusters.cluster import Cluster
 from scheduler_sim.engine.errors import InvalidParameter, InvalidWorkload
-from scheduler_sim.engine.learning.evaluation import FIGURES, held_out_windows
+from scheduler_sim.engine.learning.evaluation import FIGURES, held_out_windows, refusal
 from scheduler_sim.engine.learning.informed import play_informed
 from scheduler_sim.engine.learning.rollout import OBJECTIVES, play
 from scheduler_sim.engine.learning.sampling import People, Variation, draw, evenly_spaced, sample
@@ -32,6 +32,8 @@ from scheduler_sim.engine.policies.scoring import (
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.whatif import at_arrivals
 from scheduler_sim.engine.workloads.workload import FloatArray, Parents, Workload
+
+NONE_TO_SPLIT = "A choice of a split is searched on tasks that may be split; none of these may."
 
 Batch = Any
 """Sequences that are played together; its length is how many."""
@@ -129,10 +131,11 @@ class ClusterChoice(Subject):
 
     def __init__(self, settings: SearchSettings, cluster: Cluster) -> None:
         super().__init__(settings)
+        named = "A pool" if cluster.is_pool else f"Cluster {cluster.name}"
         if settings.choice == "node" and cluster.nodes == 1:
-            raise InvalidParameter(f"Cluster {cluster.name} has one node, among which there is nothing to choose.")
+            raise InvalidParameter(f"{named} has one node, so that there is nothing to choose; name a cluster of more.")
         if settings.choice == "split" and not cluster.gpus:
-            raise InvalidParameter(f"Cluster {cluster.name} has no GPUs, so that no task can be split.")
+            raise InvalidParameter(f"{named} has no GPUs, so that no task can be split; name a cluster that has.")
         self._cluster = cluster
 
     def first_guess(self, generator: np.random.Generator) -> FloatArray:
@@ -142,7 +145,7 @@ class ClusterChoice(Subject):
     def source(self, part: Workload) -> Callable[[int, np.random.Generator], Sequence[Workload]]:
         """Return what draws sequences, whose tasks are drawn one by one and have no parents; see `Subject.source`."""
         if self.settings.choice == "split" and not part.hybrid.any():
-            raise InvalidWorkload("A choice of a split is searched on tasks that may be split; none of these may.")
+            raise InvalidWorkload(NONE_TO_SPLIT)
 
         alone = replace(part, parents=Parents.none(len(part)))
 
@@ -183,3 +186,15 @@ def subject_of(settings: SearchSettings, cluster: Cluster) -> Subject:
     if not cluster.is_pool:
         raise InvalidParameter(f"Orders are searched on a single pool of processors, which {cluster.name} is not.")
     return PoolOrder(settings, cluster.cores)
+
+
+def refuse_unplayable(settings: SearchSettings, cluster: Cluster, tasks: Workload) -> None:
+    """Refuse what a search would fail at when it plays its first sequence, from a few tasks and without playing.
+
+    Raises:
+        InvalidParameter: see `subject_of`; or a policy that does not play such tasks on this cluster.
+    """
+    subject = subject_of(settings, cluster)
+    policy = settings.policy(subject.document(subject.first_guess(np.random.default_rng(0))))
+    if told := refusal(policy, tasks, cluster):
+        raise InvalidParameter(told)

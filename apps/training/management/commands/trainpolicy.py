@@ -75,7 +75,7 @@ class Command(SiteCommand):
         )
         for name, metavar, told in (
             ("order", "ORDER", "beside which a node or a split is chosen"),
-            ("preemption", "HOW", "how tasks are stopped where that is searched: suspend, checkpoint or requeue"),
+            ("preemption", "HOW", "how tasks are stopped where that is searched: suspend or requeue"),
         ):
             default = getattr(defaults, name)
             parser.add_argument(f"--{name}", default=default, metavar=metavar, help=f"{told} (default {default})")
@@ -119,6 +119,7 @@ class Command(SiteCommand):
             settings={name: options[name] for name in SEARCHED},
             **{name: options[name] for name in ("processors", "cluster", "seed", "searches")},
         )
+        asked.check_beforehand()
         workload, _ = workload_find_or_import(options["workload"])
         asked = replace(asked, workload=workload.pk)
         audit.record(audit.Action.START, "search", called=asked.name or workload.name)
