@@ -1,7 +1,7 @@
 // Where and when tasks ran. The server sends what the visible window can show; zooming and panning ask again.
 import { palette } from "./colours.js";
 import { axisUnit, readable } from "./numbers.js";
-import { Strips } from "./strips.js";
+import { labelled, Strips } from "./strips.js";
 import { inside, isWhole, stepped, zoomed } from "./window.js";
 
 const WAIT = 150; // ms of rest before the server is asked
@@ -279,16 +279,7 @@ export class Gantt {
           type: "value",
           min: (data.window_from - data.first) / unit.divisor,
           max: (data.window_to - data.first) / unit.divisor,
-          name: `${this.axisName()} (${unit.name})`,
-          nameLocation: "middle",
-          nameGap: 26,
-          nameTextStyle: { color: colours.muted },
-          axisLabel: {
-            color: colours.muted,
-            showMinLabel: false,
-            showMaxLabel: false,
-            formatter: (value) => Number(value.toPrecision(6)),
-          },
+          ...labelled(`${this.axisName()} (${unit.name})`, colours),
           splitLine: { lineStyle: { color: colours.line } },
         },
         yAxis: {

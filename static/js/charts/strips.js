@@ -1,12 +1,13 @@
 // The series of a run's electricity under its schedule or its race: steps on the same axis of time.
 import { find } from "../dom.js";
 import { palette } from "./colours.js";
-import { readable } from "./numbers.js";
+import { axisUnit, readable } from "./numbers.js";
 
 export const EACH = 84; // px high, with its title
 export const HEAD = 22; // px of that for the title
 const NARROW = 560; // px, below which titles begin at the edge
 const FOOT = 10; // px below the last one
+const AXIS = 36; // px more below it for the labels of time
 
 /**
  * @typedef {{
@@ -14,7 +15,7 @@ const FOOT = 10; // px below the last one
  *   times: number[], values: (number | null)[], drawn_times: number[], drawn: (number | null)[],
  * }} Strip
  * @typedef {{ strips: Strip[], from: number, to: number, zero: number, left: number, right: number,
- *   said?: string }} Shown
+ *   said?: string, axis?: string }} Shown  axis: what the times are, where nothing above the strips says it
  */
 
 export class Strips {
@@ -39,7 +40,7 @@ export class Strips {
     this.area.hidden = this.words.hidden = !strips.length;
     this.words.textContent = shown.said ?? strips.map((one) => one.finding).join(" ");
     if (!strips.length) return;
-    this.area.style.height = `${EACH * strips.length + FOOT}px`;
+    this.area.style.height = `${EACH * strips.length + FOOT + (shown.axis ? AXIS : 0)}px`;
     this.instance ??= this.echarts.init(this.area);
     this.instance.resize();
     this.instance.setOption(optionsOf(shown, palette(), this.area.clientWidth), { notMerge: true });
@@ -85,7 +86,9 @@ export function reach({ times, values, drawn_times, drawn }, from, to) {
  * @param {Record<string, any>} colours
  * @param {number} width
  */
-function optionsOf({ strips, from, to, zero, left, right }, colours, width) {
+function optionsOf({ strips, from, to, zero, left, right, axis }, colours, width) {
+  const unit = axisUnit("s", to - zero);
+  const across = (time) => (time - zero) / unit.divisor;
   const titles = width < NARROW ? 8 : left;
   const line = (strip, at, times, values, name, colour) => ({
     type: "line",
@@ -94,7 +97,7 @@ function optionsOf({ strips, from, to, zero, left, right }, colours, width) {
     symbol: "none",
     xAxisIndex: at,
     yAxisIndex: at,
-    data: points(times, values).map(([time, value]) => [Number(time) - zero, value]),
+    data: points(times, values).map(([time, value]) => [across(Number(time)), value]),
     lineStyle: { color: colour, width: 1.5, type: strip.drawn.length && name !== "drawn" ? "dashed" : "solid" },
     itemStyle: { color: colour },
     areaStyle:
@@ -125,18 +128,20 @@ function optionsOf({ strips, from, to, zero, left, right }, colours, width) {
       borderColor: colours["line-strong"],
       textStyle: { color: colours.ink, fontSize: 12 },
       axisPointer: { lineStyle: { color: colours["line-strong"] } },
-      formatter: (items) => said(strips, items),
+      formatter: (items) => said(strips, items, unit.divisor),
     },
     axisPointer: { link: [{ xAxisIndex: "all" }] },
     xAxis: strips.map((_, at) => ({
       type: "value",
       gridIndex: at,
-      min: from - zero,
-      max: to - zero,
-      axisLabel: { show: false },
+      min: across(from),
+      max: across(to),
       axisTick: { show: false },
       axisLine: { lineStyle: { color: colours["line-strong"] }, onZero: false },
       splitLine: { show: false },
+      ...(axis && at === strips.length - 1
+        ? labelled(`${axis} (${unit.name})`, colours)
+        : { axisLabel: { show: false } }),
     })),
     yAxis: strips.map((strip, at) => {
       const [min, max] = reach(strip, from, to);
@@ -160,6 +165,22 @@ function optionsOf({ strips, from, to, zero, left, right }, colours, width) {
       line(strip, at, strip.times, strip.values, strip.name, colours["better-fill"]),
       ...(strip.drawn.length ? [line(strip, at, strip.drawn_times, strip.drawn, "drawn", colours["worse-fill"])] : []),
     ]),
+  };
+}
+
+// An axis of time with its name and labels.
+export function labelled(name, colours) {
+  return {
+    name,
+    nameLocation: "middle",
+    nameGap: 26,
+    nameTextStyle: { color: colours.muted },
+    axisLabel: {
+      color: colours.muted,
+      showMinLabel: false,
+      showMaxLabel: false,
+      formatter: (value) => Number(value.toPrecision(6)),
+    },
   };
 }
 
@@ -188,10 +209,10 @@ export function now(strips, time) {
     .join(" ");
 }
 
-function said(strips, items) {
+function said(strips, items, second) {
   const lines = items.map(({ axisIndex, seriesName, value, marker }) => {
     const strip = strips[axisIndex];
     return `${marker}${seriesName === "drawn" ? "Drawn" : strip.label}  ${amount(strip, value[1])}`;
   });
-  return [readable(items[0].value[0], "s"), ...lines].join("\n");
+  return [readable(items[0].value[0] * second, "s"), ...lines].join("\n");
 }

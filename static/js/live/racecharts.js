@@ -2,7 +2,7 @@
 import { readable } from "../charts/numbers.js";
 import { offerNumbers } from "./downloads.js";
 import { RaceStrips } from "./strips.js";
-import { setText } from "./words.js";
+import { CLOCK, setText } from "./words.js";
 
 const ROWS = 12; // of the table behind a chart; the CSV has all points
 
@@ -36,7 +36,7 @@ export class RaceCharts {
     charts.draw(figure.querySelector(".chart-area"), {
       kind: "line",
       title,
-      x: { label: "Simulated time since the race began", unit: "s", scale: "linear" },
+      x: { label: CLOCK, unit: "s", scale: "linear" },
       y: { label: title, unit, scale: "linear" },
       series: series.map((one) => ({ ...one, ...this.looks(one.name) })),
       group: "race",

@@ -1,5 +1,6 @@
 // The series of a run's electricity under its race, up to where the race is.
 import { now, Strips } from "../charts/strips.js";
+import { CLOCK } from "./words.js";
 
 const LEFT = 56; // px before the drawing
 const RIGHT = 20; // px behind it
@@ -29,7 +30,7 @@ export class RaceStrips {
     if (from < this.known.from || to > this.known.to) await this.ask(from, to);
     this.strips ??= new Strips(figure, await import(document.body.dataset.charts ?? ""));
     const { strips } = this.known;
-    this.strips.draw({ strips, from, to, zero: from, left: LEFT, right: RIGHT, said: now(strips, to) });
+    this.strips.draw({ strips, from, to, zero: from, left: LEFT, right: RIGHT, said: now(strips, to), axis: CLOCK });
   }
 
   // For as long again as the race has taken so far, so that it is asked for now and then.

@@ -1,6 +1,9 @@
 // Progress as a person would say it; apps/dashboard/runs/progress.py says the same without scripts.
 import { percentDone, roughly } from "../charts/numbers.js";
 
+// What the charts of a race have across.
+export const CLOCK = "Simulated time since the race began";
+
 export const OVER = new Set(["finished", "stopped", "failed"]);
 
 /** @param {import("./messages").Snapshot | import("./messages").RunProgress} state */
