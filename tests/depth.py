@@ -3,10 +3,10 @@
 import os
 from math import ceil
 
-DEPTH = float(os.environ.get("TEST_DEPTH", "1"))
-"""How many times as many as usual. By default every policy and every kind of case is met, each a few times."""
+DEPTH = float(os.environ.get("TEST_DEPTH") or 1)
+"""How many times as many as usual. Usually each policy and kind of case that is met is played a few times."""
 
 
-def cases(usual: int) -> int:
-    """Return how many cases to play where this many are usual."""
-    return max(1, ceil(usual * DEPTH))
+def cases(usual: int, variable: str = "") -> int:
+    """Return how many cases to play where this many are usual, or how many the environment's variable asks for."""
+    return int(os.environ.get(variable) or max(1, ceil(usual * DEPTH)))

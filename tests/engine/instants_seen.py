@@ -6,7 +6,8 @@ which
 
     .venv/bin/python -m tests.engine.instants_seen FILE
 
-makes a table: each registered policy, and at how many instants its state and its decisions were compared.
+makes a table: each registered policy, each place to which it belongs, and at how many instants its state and its
+decisions were compared there.
 """
 
 import itertools
@@ -14,15 +15,18 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from scheduler_sim.engine import parse_policy
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PLACEMENTS, PREEMPTIONS
+from tests import depth
+from tests.engine.pool_cases import pool_orders
 from tests.engine.test_nodes_reference import REFUSED
 
 THOROUGH = "INSTANT_CASES" in os.environ
-INSTANTS = int(os.environ.get("INSTANT_CASES", "36"))
+INSTANTS = depth.cases(36, "INSTANT_CASES")
 OF_EACH_RUN = 25 if THOROUGH else 9
 CASES = -(-INSTANTS // OF_EACH_RUN)
 """Runs that have so many instants."""
@@ -53,42 +57,58 @@ class Seen:
                 file.write(json.dumps(told) + "\n")
 
 
-def registered() -> list[str]:
-    """Return every registered order with every backfill that it takes, every placement and every way to stop tasks."""
-    names: list[str] = []
+def registered() -> set[tuple[str, str]]:
+    """Return every registered policy with each place to which it belongs, and so must have been looked at.
+
+    These are every order with every backfill that it takes, every placement and every way to stop tasks.
+    """
+    on_pools = pool_orders()
+    pairs: list[tuple[str, str]] = []
     for order in ORDERS:
-        if order.preempts or order.shares_gpus or order.resizes or order.needs_site:
-            names.append(order.name)
+        if order.needs_site:
+            # Beside the discipline itself, one that sites take as well.
+            pairs += [(order.name, "site"), ("fcfs", "site")]
+        elif order.shares_gpus:
+            pairs.append((order.name, "in pairs" if order.resizes else "in rounds"))
+        elif order.resizes:
+            pairs.append((order.name, "of many widths"))
+        elif order.preempts:
+            pairs.append((order.name, "pool"))
         else:
-            names += [f"{order.name}+{backfill}" for backfill in BACKFILLS.names()]
-    names += [f"fcfs+{backfill}@{placement}" for placement in PLACEMENTS.names() for backfill in BACKFILLS.names()]
-    names += [f"sjf+{backfill}~{way}" for backfill in BACKFILLS.names() for way in PREEMPTIONS.names()]
-    return list(dict.fromkeys(parse_policy(name).name for name in names if name not in REFUSED))
+            where = ("pool", "nodes") if order.goes_by or order.name in on_pools else ("nodes",)
+            pairs += [(f"{order.name}+{backfill}", place) for backfill in BACKFILLS.names() for place in where]
+    pairs += [(f"fcfs+{fill}@{place}", "nodes") for place in PLACEMENTS.names() for fill in BACKFILLS.names()]
+    pairs += [(f"sjf+{backfill}~{way}", "pool") for backfill in BACKFILLS.names() for way in PREEMPTIONS.names()]
+    return {(parse_policy(name).name, place) for name, place in pairs if name not in REFUSED}
+
+
+def table(lines: Iterable[dict[str, Any]]) -> tuple[list[str], int]:
+    """Return the lines of the table, and how many policies with a place of theirs were not looked at often enough."""
+    state: Counter[tuple[str, str]] = Counter()
+    decided: Counter[tuple[str, str]] = Counter()
+    refused: Counter[str] = Counter()
+    for line in lines:
+        pair = parse_policy(line["policy"]).name, line["where"]
+        state[pair] += line["count"] * (line["what"] != "decisions")
+        decided[pair] += line["count"] * (line["what"] != "state")
+        refused.update(line["refused"])
+    every = registered()
+    told = []
+    few = set()
+    for pair in sorted(every | state.keys()):
+        short = min(state[pair], decided[pair]) < 1000
+        if short and pair in every:
+            few.add(pair)
+        told.append(f"{pair[0]:45} {pair[1]:14} {state[pair]:6} {decided[pair]:6}{' FEW' * (pair in few)}")
+    policies = len({name for name, _ in every})
+    told.append(f"{policies} registered policies at {len(every)} places, {len(few)} with fewer than 1,000 instants")
+    return told + [f"{count} refused: {reason}" for reason, count in refused.most_common()], len(few)
 
 
 def main() -> int:
     """Print the table; return 1 where a policy was not looked at often enough."""
-    lines = [json.loads(line) for line in Path(sys.argv[1]).read_text().splitlines()]
-    state: Counter[str] = Counter()
-    decided: Counter[str] = Counter()
-    where: dict[str, set[str]] = {}
-    refused: Counter[str] = Counter()
-    for line in lines:
-        name = parse_policy(line["policy"]).name
-        where.setdefault(name, set()).add(line["where"])
-        state[name] += line["count"] * (line["what"] != "decisions")
-        decided[name] += line["count"] * (line["what"] != "state")
-        refused.update(line["refused"])
-    every, few = registered(), 0
-    table = []
-    for name in dict.fromkeys([*every, *sorted(where)]):
-        short = min(state[name], decided[name]) < 1000
-        few += short and name in every
-        places = ", ".join(sorted(where.get(name, ())))
-        table.append(f"{name:45} {state[name]:6} {decided[name]:6}  {places}{' FEW' * short}")
-    table.append(f"{len(every)} registered policies, {few} with fewer than 1,000 instants")
-    table += [f"{count} refused: {reason}" for reason, count in refused.most_common()]
-    sys.stdout.write("\n".join([*table, ""]))
+    told, few = table(json.loads(line) for line in Path(sys.argv[1]).read_text().splitlines())
+    sys.stdout.write("\n".join([*told, ""]))
     return int(few > 0)
 
 

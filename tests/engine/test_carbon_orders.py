@@ -1,6 +1,5 @@
 """Orders that hold tasks back for cleaner electricity: no start within the delay is better, and all rules hold."""
 
-import os
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,11 @@ from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.policies.orders.carbon import knows_carbon_to_come
 from scheduler_sim.engine.series import Signals, StepSeries
 from scheduler_sim.engine.workloads.workload import FloatArray, Workload
+from tests import depth
 from tests.engine.pool_cases import pool
 from tests.engine.reference_nodes import ReferenceNodes
 
-thorough = settings(max_examples=int(os.environ.get("SERIES_EXAMPLES", "25")), deadline=None, derandomize=True)
+thorough = settings(max_examples=depth.cases(25, "SERIES_EXAMPLES"), deadline=None, derandomize=True)
 HOUR = 3600.0
 HELD = ("lowest_slot", "lowest_window", "carbon_time", "carbon_threshold", "carbon_threshold(forecast=none)")
 

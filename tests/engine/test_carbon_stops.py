@@ -1,6 +1,5 @@
 """Orders that stop tasks while electricity is dear: in the cleanest spans there are, and by all rules of attempts."""
 
-import os
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -19,13 +18,14 @@ from scheduler_sim.engine.policies.openings import Openings
 from scheduler_sim.engine.policies.orders.carbon import knows_carbon_to_come
 from scheduler_sim.engine.series import Signals, StepSeries
 from scheduler_sim.engine.workloads.workload import Workload
+from tests import depth
 from tests.engine.core_cases import spans
 from tests.engine.pool_cases import pool
 from tests.engine.reference_attempts import ReferenceRules
 from tests.engine.reference_stopping import ReferenceStopping
 from tests.engine.test_carbon_orders import HOUR, hourly, made, tasks
 
-thorough = settings(max_examples=int(os.environ.get("SERIES_EXAMPLES", "25")), deadline=None, derandomize=True)
+thorough = settings(max_examples=depth.cases(25, "SERIES_EXAMPLES"), deadline=None, derandomize=True)
 STOPPING = ("wait_awhile", "carbon_threshold(stops=suspend)", "carbon_threshold(forecast=none,stops=suspend)")
 MINUTE = 60.0
 

@@ -1,13 +1,12 @@
 """The event core equals the slow simulator attempt by attempt, and the fast kernels where nothing is interrupted."""
 
-import os
-
 import numpy as np
 import pytest
 
 from scheduler_sim.engine import Cluster, NodeGroup, Options, OversizedTasks, Simulation, Workload, parse_policy
 from scheduler_sim.engine.kernels.core.kernel import CoreKernel
 from scheduler_sim.engine.kernels.core.rules import Rules
+from tests import depth
 from tests.engine.core_cases import (
     assert_equal,
     assert_steps_change_nothing,
@@ -21,7 +20,7 @@ from tests.engine.core_cases import (
 from tests.engine.gang_cases import spans_of
 from tests.engine.pool_cases import lognormal_workload, pool, pool_orders
 
-CASES = int(os.environ.get("REFERENCE_CASES", "60"))
+CASES = depth.cases(60, "REFERENCE_CASES")
 
 
 def core_of(simulation):

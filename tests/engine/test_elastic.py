@@ -1,6 +1,5 @@
 """Tasks whose width changes: cases by hand, bounds, an independent simulator, and optima by trying everything."""
 
-import os
 from dataclasses import replace
 from itertools import pairwise, product
 from typing import Any
@@ -28,12 +27,13 @@ from scheduler_sim.engine.workloads.goodput import Goodput
 from scheduler_sim.engine.workloads.requests import Requests
 from scheduler_sim.engine.workloads.speedups import read_speedup
 from scheduler_sim.engine.workloads.workload import Labels
+from tests import depth
 from tests.engine import reference_elastic as reference
 from tests.engine.gang_cases import spans_of as gangs_of
 from tests.engine.reference_elastic import by_integer_program, total
 
 POLICIES = [order.name for order in ORDERS if order.resizes and not order.shares_gpus]
-CASES = int(os.environ.get("REFERENCE_CASES", "12"))
+CASES = depth.cases(12, "REFERENCE_CASES")
 SPEEDUPS = ("", "amdahl(0.9)", "power(0.5)", "downey(3,0.5)", "table(1:1/2:1.9/4:2.5)")
 GOODPUT = (
     "goodput(alpha_compute=0.1,beta_compute=0.01,alpha_network=0.2,beta_network=0.01,alpha_local=0.05,"

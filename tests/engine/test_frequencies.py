@@ -1,6 +1,5 @@
 """Steps of frequency: a group at one of them is a group of that speed and those watts, in every schedule and figure."""
 
-import os
 from dataclasses import replace
 from typing import Any
 
@@ -17,9 +16,10 @@ from scheduler_sim.engine.series import Signals, StepSeries
 from scheduler_sim.engine.stepped import steps_taken
 from scheduler_sim.engine.whatif import at_frequency
 from scheduler_sim.engine.workloads.workload import IntArray
+from tests import depth
 from tests.engine.reference_nodes import ReferenceNodes
 
-CASES = int(os.environ.get("REFERENCE_CASES", "15"))
+CASES = depth.cases(15, "REFERENCE_CASES")
 
 FAST, SLOW = {"cpu_speed": 2.0, "cpu_busy_watts": 9.0}, {"cpu_speed": 0.5, "cpu_busy_watts": 4.0}
 GROUP: dict[str, Any] = {"name": "n", "count": 2, "cores": 4, "cpu_idle_watts": 1.0}

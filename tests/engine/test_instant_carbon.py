@@ -25,10 +25,10 @@ from tests.engine.test_instant import (
 from tests.engine.test_instant_elsewhere import assert_holds_what_the_engine_holds
 
 
-def carbon_policies() -> list[str]:
+def carbon_policies(*, thorough: bool = THOROUGH) -> list[str]:
     """Return orders by a series that stop nothing, with one backfilling each, with all where looked at thoroughly."""
     orders = [order.name for order in ORDERS if order.goes_by and not order.stops]
-    if THOROUGH:
+    if thorough:
         return [f"{order}(delay=0.003)+{backfill}" for order in orders for backfill in BACKFILL_NAMES]
     return [
         f"{order}(delay=0.003)+{backfill}" for order, backfill in zip(orders, sorted(BACKFILL_NAMES), strict=False)
@@ -77,14 +77,13 @@ def test_what_waits_for_cleaner_electricity_does_so_until_it_is_let_go(policy: s
     assert waited
 
 
-STOPPING = [
-    f"{order}+{backfill}"
-    for order in ("wait_awhile(delay=0.003)", "carbon_threshold(delay=0.003,stops=suspend)")
-    for backfill in (BACKFILL_NAMES if THOROUGH else ("easy",))
-]
+def stopping_policies(*, thorough: bool = THOROUGH) -> list[str]:
+    """Return orders by a series that stop tasks, with one backfilling, with all where looked at thoroughly."""
+    orders = ("wait_awhile(delay=0.003)", "carbon_threshold(delay=0.003,stops=suspend)")
+    return [f"{order}+{backfill}" for order in orders for backfill in (BACKFILL_NAMES if thorough else ("easy",))]
 
 
-@pytest.mark.parametrize("policy", STOPPING)
+@pytest.mark.parametrize("policy", stopping_policies())
 def test_what_stops_while_electricity_is_dear_waits_for_its_next_span(policy: str) -> None:
     stopped, seen = 0, Seen(policy.replace("(delay=0.003)", ""), "both", "pool", 2 * CASES * OF_EACH_RUN)
     for seed in seen.seeds():

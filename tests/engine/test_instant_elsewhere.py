@@ -17,14 +17,14 @@ from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PREEMPTIONS
 from scheduler_sim.engine.sites import read_site
 from scheduler_sim.engine.workloads.workload import IntArray
 from tests.engine import test_elastic, test_packed, test_rounds_reference
-from tests.engine.instants_seen import THOROUGH, Seen, registered
+from tests.engine.instants_seen import THOROUGH, Seen
 from tests.engine.ruled_site import RULED, playable, ruled_jobs, words_of
-from tests.engine.test_instant import POOL_POLICIES, random_pool_case, schedule_of, some_instants
-from tests.engine.test_nodes_reference import SLOW_TO_COMPILE, registered_policies
+from tests.engine.test_instant import random_pool_case, schedule_of, some_instants
 
 ROUNDS = [order.name for order in ORDERS if order.shares_gpus and not order.resizes]
 PAIRS = [order.name for order in ORDERS if order.shares_gpus and order.resizes]
 GIVING_WAY = [f"sjf+{backfill}~{way}" for backfill in BACKFILLS.names() for way in PREEMPTIONS.names() if way != "none"]
+ON_SITES = ["slurm", "fcfs"]
 STOPPING = [order.name for order in ORDERS if order.preempts and not (order.shares_gpus or order.resizes)]
 
 
@@ -49,6 +49,13 @@ def on_a_pool(policy: str, seed: int) -> Simulation:
 
 
 Case = Callable[[str, int], Simulation]
+
+
+def place_of(case: Case) -> str:
+    """Return the name of that on which the case plays a policy."""
+    return case.__name__.removeprefix("on_a_").replace("_", " ")
+
+
 EVERY: list[tuple[str, Case]] = [
     *((name, in_rounds) for name in ROUNDS),
     *((name, in_pairs) for name in PAIRS),
@@ -128,7 +135,7 @@ def check_widths(schedule: Schedule, told: Decisions) -> None:
 
 @pytest.mark.parametrize(("policy", "case"), EVERY, ids=[name for name, _ in EVERY])
 def test_state_and_decisions_are_those_of_the_engine(policy: str, case: Case) -> None:
-    seen = Seen(policy, "both", case.__name__.removeprefix("on_a_").replace("_", " "))
+    seen = Seen(policy, "both", place_of(case))
     for seed in seen.seeds():
         whole = case(policy, seed)
         whole.advance()
@@ -147,18 +154,6 @@ def test_state_and_decisions_are_those_of_the_engine(policy: str, case: Case) ->
             assert kept == stands.waiting.tolist()
             if whole.policy.order.resizes:
                 check_widths(schedule, told)
-
-
-def test_every_registered_policy_is_looked_at() -> None:
-    names = [
-        *POOL_POLICIES,
-        *registered_policies(),
-        *SLOW_TO_COMPILE,
-        *GIVING_WAY,
-        *(name for name, _ in EVERY),
-        "slurm",
-    ]
-    assert set(registered()) <= {parse_policy(name).name for name in names}
 
 
 def test_on_nodes_with_idle_gpus_tasks_of_cores_wait_for_cores() -> None:
@@ -184,7 +179,7 @@ def test_a_task_that_is_stopped_at_the_instant_at_which_it_began_waits_again(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("policy", ["slurm", "fcfs"])
+@pytest.mark.parametrize("policy", ON_SITES)
 def test_on_a_site_the_state_and_the_reasons_are_those_of_the_engine(policy: str) -> None:
     site, seen = read_site(RULED), Seen(policy, "both", "site")
     for seed in seen.seeds():

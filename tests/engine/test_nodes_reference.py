@@ -23,10 +23,11 @@ from scheduler_sim.engine.policies.placement import PLACEMENTS
 from scheduler_sim.engine.policies.placements.rl_agent import agent_placement
 from scheduler_sim.engine.workloads.throughputs import Throughputs
 from scheduler_sim.engine.workloads.workload import Labels
+from tests import depth
 from tests.engine.gang_cases import spans_of
 from tests.engine.reference_nodes import ReferenceNodes
 
-CASES = int(os.environ.get("REFERENCE_CASES", "30"))
+CASES = depth.cases(30, "REFERENCE_CASES")
 
 REFUSED = ("linear+conservative", "mlp+conservative", "fcfs+conservative@rl_agent")
 """What changes while it waits cannot be reserved for."""

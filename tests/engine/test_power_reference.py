@@ -1,6 +1,5 @@
 """Nodes that sleep and starts that keep a power cap, against the slow reference on small random cases."""
 
-import os
 from dataclasses import replace
 
 import numpy as np
@@ -15,13 +14,14 @@ from scheduler_sim.engine.measuring.rest import Rest
 from scheduler_sim.engine.measuring.usage import Usage
 from scheduler_sim.engine.power_cap import NO_CAP, PowerCap
 from scheduler_sim.engine.series import Signals, StepSeries
+from tests import depth
 from tests.engine.gang_cases import spans_of
 from tests.engine.power_cases import asleep
 from tests.engine.power_cases import capped as power_cap
 from tests.engine.reference_nodes import ReferenceNodes
 from tests.engine.test_nodes_reference import random_case
 
-CASES = int(os.environ.get("REFERENCE_CASES", "25"))
+CASES = depth.cases(25, "REFERENCE_CASES")
 
 POLICIES = (
     *("fcfs+none", "sjf+list@best_fit", "wfp3+easy", "fcfs+easy(order=sjf)", "sjf+conservative@best_fit"),

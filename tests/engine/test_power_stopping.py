@@ -1,6 +1,5 @@
 """Nodes that sleep and starts that keep a power cap where tasks stop and go on, against the slow simulator."""
 
-import os
 from dataclasses import replace
 from math import inf
 
@@ -15,13 +14,14 @@ from scheduler_sim.engine.measuring.metrics import summarise, whole_run
 from scheduler_sim.engine.measuring.rest import Rest
 from scheduler_sim.engine.measuring.usage import energy_and_cost
 from scheduler_sim.engine.series import Signals, StepSeries
+from tests import depth
 from tests.engine.core_cases import spans
 from tests.engine.power_cases import asleep, capped
 from tests.engine.reference_attempts import ReferenceRules
 from tests.engine.reference_stopping import ReferenceStopping
 from tests.engine.stopping_cases import compare, draw
 
-CASES = int(os.environ.get("REFERENCE_CASES", "24"))
+CASES = depth.cases(24, "REFERENCE_CASES")
 
 POWER = ("sleep", "cap", "sleep and cap")
 

@@ -4,7 +4,6 @@ The kernels are compared with the slow simulator on random clusters with racks h
 and `test_stopping_reference.py`; here all tasks are gangs, and nodes are many.
 """
 
-import os
 from dataclasses import replace
 
 import numpy as np
@@ -15,9 +14,10 @@ from scheduler_sim.engine.clusters.oversize import fit_workload
 from scheduler_sim.engine.clusters.topology import Switch, Topology
 from scheduler_sim.engine.errors import InvalidCluster, InvalidPolicy
 from scheduler_sim.engine.whatif import add_nodes, drop_nodes
+from tests import depth
 from tests.engine.reference_nodes import ReferenceNodes
 
-CASES = int(os.environ.get("REFERENCE_CASES", "40"))
+CASES = depth.cases(40, "REFERENCE_CASES")
 
 RACKS = [{"name": "r1", "nodes": "n[1-4]"}, {"name": "r2", "nodes": "n[5-8]"}, {"name": "r3", "nodes": "n[9-12]"}]
 LOW = {"name": "low", "switches": "r[1-2]"}

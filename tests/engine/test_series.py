@@ -3,7 +3,6 @@
 import csv
 import gzip
 import json
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,10 @@ from scheduler_sim.engine.measuring import metrics
 from scheduler_sim.engine.measuring.electricity import Electricity, task_electricity
 from scheduler_sim.engine.measuring.usage import Usage
 from scheduler_sim.engine.series import BEYOND, Signals, StepSeries, by_window, cut
+from tests import depth
 from tests.engine.pool_cases import pool
 
-thorough = settings(max_examples=int(os.environ.get("SERIES_EXAMPLES", "25")), deadline=None, derandomize=True)
+thorough = settings(max_examples=depth.cases(25, "SERIES_EXAMPLES"), deadline=None, derandomize=True)
 
 
 def played(signals: Signals | None, watts: tuple[float, float] = (100.0, 150.0), **columns: Any) -> engine.Simulation:

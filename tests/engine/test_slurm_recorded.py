@@ -98,7 +98,7 @@ def test_both_start_every_recorded_job_at_the_same_instant_on_the_same_node(name
     start, node = compiled(recorded, phases)
     np.testing.assert_array_equal(start, [job.first_start for job in jobs])
     once = [job.row for job in jobs if len(job.attempts) == 1]
-    assert len(once) > 150
+    assert len(once) > len(jobs) / 2
     assert [node[row] for row in once] == [jobs[row].shares[0][0] for row in once]
 
 

@@ -21,12 +21,13 @@ from scheduler_sim.engine.measuring.metrics import summarise, whole_run
 from scheduler_sim.engine.measuring.usage import energy_and_cost
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS
 from scheduler_sim.engine.policies.preemption import PREEMPTIONS
+from tests import depth
 from tests.engine.core_cases import assert_steps_change_nothing, played, spans
 from tests.engine.pool_cases import lognormal_workload, pool
 from tests.engine.stopping_cases import compare, draw, kernel, simulation_of
 from tests.engine.test_nodes_reference import random_case, registered_policies
 
-CASES = int(os.environ.get("REFERENCE_CASES", "24"))
+CASES = depth.cases(24, "REFERENCE_CASES")
 
 COLUMNS = ("ready_time", "start_time", "finish_time", "node", "device", "gpu_fraction", "completion_order")
 

@@ -19,7 +19,7 @@ from tests import depth
 from tests.live.live_site import Redis, eventually
 
 PROJECT = Path(__file__).resolve().parents[2]
-KILLS = {"stopping": depth.cases(8), "failing": int(os.environ.get("CRASH_KILLS", "4"))}
+KILLS = {"stopping": depth.cases(8), "failing": depth.cases(4, "CRASH_KILLS")}
 """How often a run is killed, by what is played."""
 
 
