@@ -37,6 +37,19 @@ FORMS_OF: dict[str, type[ModelRequestSerializer | SearchRequestSerializer]] = {
 }
 OFFERED = 200
 
+FOLDED = (
+    "length",
+    "generations",
+    "population",
+    "batch",
+    "validations",
+    "check_every",
+    "patience",
+    "max_seconds",
+    "threads",
+)
+"""Fields of a search that stand folded up while they have their defaults."""
+
 
 @dataclass(frozen=True)
 class Input:
@@ -45,6 +58,7 @@ class Input:
     Attributes:
         choices: values and what is read, empty where anything may be typed.
         kind: of the input: text, number, datetime-local or checkbox.
+        is_changed: whether it holds another value than the default.
     """
 
     name: str
@@ -55,6 +69,19 @@ class Input:
     kind: str
     required: bool
     errors: list[str]
+    is_changed: bool
+
+
+@dataclass(frozen=True)
+class Folded:
+    """Fields that stand folded up where nothing was changed or is wrong."""
+
+    inputs: list[Input]
+
+    @property
+    def is_unfolded(self) -> bool:
+        """Whether something in them is to be seen."""
+        return any(one.errors or one.is_changed for one in self.inputs)
 
 
 @control_form("Training needs")
@@ -68,11 +95,13 @@ def training_new(request: HttpRequest) -> HttpResponse:
         return redirect("training")
     errors: dict[str, list[str]] = {} if form is None else {name: list(told) for name, told in form.errors.items()}
     given = request.POST if sent else request.GET
+    forms = []
+    for name, one in FORMS_OF.items():
+        inputs = _inputs(one, given if sent in (None, name) else QueryDict(), errors if name == sent else {})
+        folded = [field for field in inputs if field.name in FOLDED]
+        forms.append((name, [field for field in inputs if field not in folded], Folded(folded) if folded else None))
     context = {
-        "forms": [
-            (name, _inputs(form, given if sent in (None, name) else QueryDict(), errors if name == sent else {}))
-            for name, form in FORMS_OF.items()
-        ],
+        "forms": forms,
         "errors": errors,
     }
     return render(request, "training/training_new.html", context, status=400 if errors else 200)
@@ -117,6 +146,7 @@ def _inputs(form: type[serializers.Serializer], given: QueryDict, errors: dict[s
                 kind=_kind(field),
                 required=field.required,
                 errors=errors.get(name, []),
+                is_changed=str(value) not in (str(default), ""),
             )
         )
     return inputs

@@ -175,3 +175,6 @@ def test_the_form_offers_what_may_be_chosen(page: Client, night: Workload) -> No
     shown = page.get("/training/new/").content.decode()
     for text in ("night (700 tasks)", "lightgbm", "bsld", "Search", "hybrid_ml"):
         assert text in shown
+    # What says how long a search lasts is folded up, unless it was changed.
+    assert '<details class="folded">' in shown
+    assert '<details class="folded" open>' in page.get("/training/new/?batch=4").content.decode()
