@@ -16,6 +16,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from scheduler_sim.background import locks
+from scheduler_sim.engine.crew import cores
 
 ROOT = Path(__file__).parent.parent
 
@@ -29,10 +30,16 @@ hypothesis_settings.load_profile("any machine")
 OWN_SITES = {"database", "site"}
 
 
+FIRST_REDIS_DATABASE, REDIS_DATABASES = 6, 10
+"""Redis has 16 databases; the first few are left to the tests that name one, and each process has one of the others."""
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Run a process more than there are cores: many tests wait, for a server of their own or for the database."""
-    return (os.cpu_count() or 1) + 1
+    asked = os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS")
+    workers = int(asked) if asked else cores() + 1
+    return min(workers, REDIS_DATABASES) if settings.REDIS_URL else workers
 
 
 KEPT_TABLES = {"django_content_type", "auth_permission"}
@@ -54,11 +61,14 @@ def _emptying(style: Any, link: Any, **options: Any) -> list[str]:
         return [f"DELETE FROM {quote(name)}" for (name,) in cursor.fetchall()]
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Hash passwords in a moment, and give each parallel process a Redis database of its own.
 
     The database of its own pytest-django gives it.
     """
+    processes = config.getoption("numprocesses", None) or 0
+    if settings.REDIS_URL and processes > REDIS_DATABASES:
+        raise pytest.UsageError(f"On Redis the tests run in {REDIS_DATABASES} processes at most, not in {processes}.")
     # By design a good hash takes a third of a second. Sites in processes of their own keep theirs.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     vars(flush).update(sql_flush=_emptying, emit_post_migrate_signal=Mock())
@@ -68,8 +78,9 @@ def pytest_configure() -> None:
     if not (worker and settings.REDIS_URL):
         return
     address = urlsplit(settings.REDIS_URL)
-    # Redis has 16 databases; the first few are left to the tests that name one.
-    url = urlunsplit(address._replace(path=f"/{6 + int(worker.removeprefix('gw')) % 10}"))
+    # A process that takes the place of one that died has a higher number.
+    number = FIRST_REDIS_DATABASE + int(worker.removeprefix("gw")) % REDIS_DATABASES
+    url = urlunsplit(address._replace(path=f"/{number}"))
     for cache in settings.CACHES.values():
         if cache.get("LOCATION") == settings.REDIS_URL:
             cache["LOCATION"] = url
