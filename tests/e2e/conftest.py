@@ -35,6 +35,17 @@ def _missing(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
+def environment_of(folder: Path) -> dict[str, str]:
+    """Return what the processes of a site in this folder are told."""
+    return site_environment(folder, DJANGO_SETTINGS_MODULE="scheduler_sim.settings", DJANGO_SUPERUSER_PASSWORD=PASSWORD)
+
+
+def make_site(folder: Path, *commands: str) -> None:
+    """Make the tables and somebody who may do everything, and run commands, in one process."""
+    alice = "createsuperuser --noinput --username alice --email alice@example.org"
+    manage(environment_of(folder), "migrate --verbosity 0", alice, *commands)
+
+
 class Site:
     """A daphne process on the embedded default, with a database of its own."""
 
@@ -42,15 +53,8 @@ class Site:
         self.folder = folder
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
-        self.environment = site_environment(
-            folder, DJANGO_SETTINGS_MODULE="scheduler_sim.settings", DJANGO_SUPERUSER_PASSWORD=PASSWORD
-        )
+        self.environment = environment_of(folder)
         self._log = (folder / "daphne.log").open("ab")
-
-    def make(self, *commands: str) -> None:
-        """Make the tables and somebody who may do everything, and run commands, in one process."""
-        alice = "createsuperuser --noinput --username alice --email alice@example.org"
-        manage(self.environment, "migrate --verbosity 0", alice, *commands)
 
     def manage(self, *arguments: str) -> str:
         """Run a command to its end."""
@@ -100,7 +104,8 @@ def site(browser: "Browser", tmp_path_factory: pytest.TempPathFactory) -> Iterat
             "name: lab\ngroups:\n- {hosts: 'n[1-4]', cores: 64}\npartitions:\n- {name: main, hosts: ALL}\n"
         )
         pool, node = "fcfs,fcfs+easy,sjf,sjf+easy", "round_robin,greedy,oracle"
-        Site(folder).make(
+        make_site(
+            folder,
             "generateworkload lublin --tasks 600 --seed 1 --name lublin --processors 64",
             "generateworkload mixed --tasks 200 --seed 1 --name mixed",
             f"runsimulation --workload lublin --cluster hpc-64 --policies {pool} --name main",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.conftest import Site, Visit
+from tests.e2e.conftest import Site, Visit, make_site
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -23,8 +23,9 @@ PATIENCE = 900_000
 @pytest.fixture(scope="module")
 def empty_site(browser: "Browser", tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Give a site without a workload or a run."""
-    one = Site(tmp_path_factory.mktemp("operator"))
-    one.make()
+    folder = tmp_path_factory.mktemp("operator")
+    make_site(folder)
+    one = Site(folder)
     # As for runs, whose kernels nobody may have compiled yet.
     one.environment["WHAT_IF_SECONDS"] = str(PATIENCE // 1000)
     one.start()
