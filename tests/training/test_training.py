@@ -147,7 +147,7 @@ def test_run_times_are_learned_from_a_workload():
     model = runtime_train(workload=workload, name="site", algorithm="ridge")
     assert model.data_range["rows"] == 320
     assert model.scores["mae_log"] >= 0
-    with pytest.raises(CommandError, match="--workload"):
+    with pytest.raises(CommandError, match="give a workload"):
         call_command("trainmodel", "runtime")
 
 
