@@ -86,7 +86,7 @@ test-quick: install-dev ## Run the quick half of the tests, without the slow one
 attack: install-dev ## Attack sites of its own for half an hour, also on DATABASE_URL where it is set, and print what held
 	@$(BIN)/python -m benchmarks.attack $(ATTACK)
 
-proof-instants: install-dev ## Compare the time machine with the engine at 1,000 instants under every policy (half an hour)
+proof-instants: install-dev ## Compare the time machine with the engine at 1,000 instants under every policy (some forty minutes)
 	@mkdir -p var && rm -f var/instants.jsonl
 	@INSTANT_CASES=1000 REFERENCE_CASES=1 INSTANT_LOG=var/instants.jsonl $(BIN)/pytest -q $(INSTANT_TESTS) \
 		-k "on_a_ or on_nodes or cleaner or dear or of_the_engine"
