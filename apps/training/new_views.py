@@ -13,7 +13,7 @@ from apps.results.models import Run
 from apps.tasks.models import Workload
 from apps.training.asking import ModelRequestSerializer, SearchRequestSerializer
 from apps.training.models import TrainingData
-from apps.training.requests import KINDS
+from apps.training.requests import KINDS, LASTING
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.services import JobStateError, job_stop
 from scheduler_sim.display.viewing import control_form
@@ -36,19 +36,6 @@ FORMS_OF: dict[str, type[ModelRequestSerializer | SearchRequestSerializer]] = {
     "search": SearchRequestSerializer,
 }
 OFFERED = 200
-
-FOLDED = (
-    "length",
-    "generations",
-    "population",
-    "batch",
-    "validations",
-    "check_every",
-    "patience",
-    "max_seconds",
-    "threads",
-)
-"""Fields of a search that stand folded up while they have their defaults."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +85,7 @@ def training_new(request: HttpRequest) -> HttpResponse:
     forms = []
     for name, one in FORMS_OF.items():
         inputs = _inputs(one, given if sent in (None, name) else QueryDict(), errors if name == sent else {})
-        folded = [field for field in inputs if field.name in FOLDED]
+        folded = [field for field in inputs if field.name in LASTING]
         forms.append((name, [field for field in inputs if field not in folded], Folded(folded) if folded else None))
     context = {
         "forms": forms,

@@ -27,13 +27,7 @@ from scheduler_sim.engine.policies.agent import RewardWeights
 from scheduler_sim.engine.predictors.regression import ALGORITHMS
 
 KINDS = (HYBRID_KIND, RUNTIME_KIND, AGENT_KIND)
-SEARCHED = (
-    "choice",
-    "form",
-    "objective",
-    "order",
-    "backfill",
-    "preemption",
+LASTING = (
     "length",
     "generations",
     "population",
@@ -44,6 +38,9 @@ SEARCHED = (
     "max_seconds",
     "threads",
 )
+"""The settings of a search that say how long it lasts."""
+
+SEARCHED = ("choice", "form", "objective", "order", "backfill", "preemption", *LASTING)
 """The settings of a search that can be asked for."""
 
 FEW = 200

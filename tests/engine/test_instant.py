@@ -64,6 +64,19 @@ def schedule_of(simulation: Simulation, gangs: Gangs | None = None, *, whole: bo
     return replace(Schedule.of(simulation), whole=whole, gangs=gangs)
 
 
+def decisions_where_known(schedule: Schedule, time: float, seen: Seen) -> Decisions | None:
+    """Return what was decided then and count the instant, or None where placements do not tell it."""
+    try:
+        found = decisions(schedule, time)
+    except NotExplained as refusal:
+        if NOT_KNOWN not in str(refusal):
+            raise
+        seen.refused[str(refusal)] += 1
+        return None
+    seen.count += 1
+    return found
+
+
 def some_instants(simulation: Simulation, generator: np.random.Generator) -> list[float]:
     """Return ascending instants at which something happens and others, one before the first arrival and one behind
     the end.
@@ -286,14 +299,9 @@ def test_decisions_on_nodes_start_what_was_started_and_say_why_the_rest_waits(po
         again = Simulation(workload, cluster, simulation.policy, seed=seed, options=options)
         shadows = shadows_of(again) if is_easy else {}
         for time in some_instants(simulation, np.random.default_rng(seed)):
-            try:
-                found = decisions(schedule, time)
-            except NotExplained as refusal:
-                if NOT_KNOWN not in str(refusal):
-                    raise
-                seen.refused[str(refusal)] += 1
+            found = decisions_where_known(schedule, time, seen)
+            if found is None:
                 continue
-            seen.count += 1
             assert_is_what_was_played(simulation, again, found, time)
             if not found.note and is_easy:
                 head, shadow = shadows.get(found.time, (-1, np.nan))

@@ -5,13 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler_sim.engine import Cluster, NodeGroup, Outage, Simulation, Workload, parse_policy
+from scheduler_sim.engine import Cluster, NodeGroup, Outage, Workload
 from scheduler_sim.engine.clusters.oversize import fit_workload
 from scheduler_sim.engine.clusters.sleep import Sleep
 from scheduler_sim.engine.kernels.cluster import layout
-from scheduler_sim.engine.kernels.cluster.kernel import ClusterKernel
-from tests.engine.gang_cases import spans_of
-from tests.engine.reference_nodes import ReferenceNodes
+from tests.engine.nodes_cases import assert_nodes_as_in_the_reference
 
 POLICIES = (
     "fcfs+list@fgd",
@@ -52,28 +50,13 @@ def many_nodes(seed: int, *, sleeping: bool) -> tuple[Workload, Cluster]:
     return fit_workload(workload, cluster, on_oversize="drop")[0], cluster
 
 
-def assert_same(policy: str, workload: Workload, cluster: Cluster) -> ClusterKernel:
-    """Play and compare every start, node and device; return the kernel."""
-    simulation = Simulation(workload, cluster, parse_policy(policy))
-    expected = ReferenceNodes(simulation).play()
-    kernel = simulation.kernel
-    assert isinstance(kernel, ClusterKernel)
-    kernel.advance(until_time=np.inf, max_events=2**62)
-    outcome = kernel.outcome()
-    assert outcome.start_time.tolist() == expected.start
-    assert outcome.node.tolist() == expected.node
-    assert outcome.device.tolist() == expected.device
-    assert spans_of(kernel.drain_pieces()) == sorted(expected.gangs)
-    return kernel
-
-
 @pytest.mark.parametrize("policy", POLICIES)
 @settings(max_examples=25)
 @given(seed=SEEDS, sleeping=st.booleans())
 def test_many_nodes_are_chosen_as_in_the_reference(policy: str, seed: int, *, sleeping: bool) -> None:
     workload, cluster = many_nodes(seed, sleeping=sleeping)
     if len(workload):
-        assert_same(policy, workload, cluster)
+        assert_nodes_as_in_the_reference(policy, workload, cluster)
 
 
 @pytest.mark.parametrize("policy", POLICIES[:2])
@@ -88,7 +71,7 @@ def test_a_table_that_is_too_small_for_all_classes_changes_nothing(
         return
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(layout, "MOST_CLASSED", slots * cluster.nodes)
-        kernel = assert_same(policy, workload, cluster)
+        kernel = assert_nodes_as_in_the_reference(policy, workload, cluster)
     assert len(kernel._sim.class_list) == slots
 
 
@@ -97,6 +80,6 @@ def test_nodes_that_went_away_are_in_no_class() -> None:
     group = NodeGroup("n", 9, 2, gpus=1, outages=(Outage(1.0, 5.0, 9),))
     workload = Workload.from_columns(arrival_time=[0.0, 2.0], runtime=[9.0, 1.0], cpus=[1, 1], gpus=[0.5, 0.5])
     for policy in POLICIES[:2]:
-        kernel = assert_same(policy, workload, Cluster("away", (group,)))
+        kernel = assert_nodes_as_in_the_reference(policy, workload, Cluster("away", (group,)))
         assert kernel.outcome().start_time.tolist() == [0.0, 5.0]
         assert len(set(kernel._sim.class_of.tolist())) == 1

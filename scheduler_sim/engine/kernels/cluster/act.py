@@ -32,7 +32,14 @@ from scheduler_sim.engine.kernels.cluster.choose import find
 from scheduler_sim.engine.kernels.cluster.kept import act_kept
 from scheduler_sim.engine.kernels.cluster.plan import best_option, book_option, is_planned, note_started
 from scheduler_sim.engine.kernels.cluster.power import is_capped
-from scheduler_sim.engine.kernels.cluster.queue import NOTHING, dominant_share, fresh_stamp, sort_walk, tree_next
+from scheduler_sim.engine.kernels.cluster.queue import (
+    NOTHING,
+    dominant_share,
+    fresh_stamp,
+    sort_by_rank,
+    sort_walk,
+    tree_next,
+)
 from scheduler_sim.engine.kernels.cluster.racks import slowdown
 from scheduler_sim.engine.kernels.cluster.reserve import act_conservative, delays_head, find_shadow
 from scheduler_sim.engine.kernels.cluster.start import fetched, first_node, start, stretched
@@ -105,7 +112,7 @@ def act(s: Sim, now: float, parts: Parts, planned: bool | None, reserving: bool 
 def act_reserving(s: Sim, now: float, fgd: bool | None, listed: bool | None, kept: bool | None) -> None:
     """Let conservative backfilling act once."""
     if kept is not None:
-        sort_newcomers(s)
+        sort_by_rank(s, s.newcomers, s.counts[NEWCOMERS])
         act_kept(s, now)
     else:
         act_conservative(s, now, fgd, listed)
@@ -212,18 +219,6 @@ def next_task(
     return s.row_of_rank[rank], rank + 1
 
 
-@inlined.kernel
-def sort_newcomers(s: Sim) -> None:
-    """Sort the tasks that became ready at this instant by rank."""
-    for i in range(1, s.counts[NEWCOMERS]):
-        row = s.newcomers[i]
-        j = i
-        while j > 0 and s.tasks[s.newcomers[j - 1]].rank > s.tasks[row].rank:
-            s.newcomers[j] = s.newcomers[j - 1]
-            j -= 1
-        s.newcomers[j] = row
-
-
 @inner_kernel
 def act_unplanned(s: Sim, now: float, parts: Parts) -> None:
     """Let a policy without a plan act once: none, list or easy."""
@@ -240,7 +235,7 @@ def act_unplanned(s: Sim, now: float, parts: Parts) -> None:
 @inlined.kernel
 def act_on_newcomers(s: Sim, now: float, fgd: bool | None) -> None:
     """Try only the tasks that became ready now: nothing was released, so what did not fit before does not fit now."""
-    sort_newcomers(s)
+    sort_by_rank(s, s.newcomers, s.counts[NEWCOMERS])
     none = s.settings[BACKFILL] == NONE
     others_wait = s.counts[QUEUED] > s.counts[NEWCOMERS]
     for i in range(s.counts[NEWCOMERS]):

@@ -23,12 +23,10 @@ from scheduler_sim.engine.kernels.cluster.state import (
     TOGETHER,
     Sim,
     View,
-    fits,
     needs,
     pieces_of,
-    room,
-    tightest,
 )
+from scheduler_sim.engine.kernels.cluster.view import fits, room, tightest
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
 
 

@@ -21,8 +21,8 @@ from scheduler_sim.engine.kernels.cluster.state import (
     SERIAL,
     Sim,
     View,
-    fits,
 )
+from scheduler_sim.engine.kernels.cluster.view import fits
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
 
 LEFT = 4

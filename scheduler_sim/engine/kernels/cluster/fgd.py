@@ -6,7 +6,8 @@ import numpy as np
 
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.cluster.state import Sim, View, fits
+from scheduler_sim.engine.kernels.cluster.state import Sim, View
+from scheduler_sim.engine.kernels.cluster.view import fits
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
 from scheduler_sim.engine.workloads.workload import IntArray
 

@@ -7,7 +7,8 @@ import numpy as np
 from scheduler_sim.engine import inlined
 from scheduler_sim.engine.codes import BEST_FIT, FIRST_FIT, MILLI
 from scheduler_sim.engine.jit import bare_kernel, inner_kernel
-from scheduler_sim.engine.kernels.cluster.state import BY_CORES, Sim, fits
+from scheduler_sim.engine.kernels.cluster.state import BY_CORES, Sim
+from scheduler_sim.engine.kernels.cluster.view import fits
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
 from scheduler_sim.engine.workloads.workload import IntArray
 

@@ -17,7 +17,7 @@ import numpy as np
 from scheduler_sim.engine.clusters.demand import Demands
 from scheduler_sim.engine.codes import FIRST_FIT
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.cluster.queue import NOTHING, tree_next
+from scheduler_sim.engine.kernels.cluster.queue import NOTHING, sort_by_rank, tree_next
 from scheduler_sim.engine.kernels.cluster.racks import is_whole_node
 from scheduler_sim.engine.kernels.cluster.reserve import longest, pieces_free
 from scheduler_sim.engine.kernels.cluster.search import (
@@ -361,13 +361,7 @@ def act_kept(s: Sim, now: float) -> None:
     dues = s.counts[DUES]
     s.counts[DUES] = 0
     # Those that are due start in the order of the queue.
-    for i in range(1, dues):
-        row = s.due_rows[i]
-        j = i
-        while j > 0 and s.tasks[s.due_rows[j - 1]].rank > s.tasks[row].rank:
-            s.due_rows[j] = s.due_rows[j - 1]
-            j -= 1
-        s.due_rows[j] = row
+    sort_by_rank(s, s.due_rows, dues)
     for i in range(dues):
         row = s.due_rows[i]
         if s.reserved_time[row] != now or (i > 0 and s.due_rows[i - 1] == row):

@@ -6,17 +6,8 @@ import numpy as np
 
 from scheduler_sim.engine.codes import MILLI, QUEUED
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.cluster.state import (
-    FREE_CPU,
-    FREE_GPU,
-    MOST_CORES,
-    MOST_GPUS,
-    Sim,
-    View,
-    fits,
-    room,
-    tightest,
-)
+from scheduler_sim.engine.kernels.cluster.state import FREE_CPU, FREE_GPU, MOST_CORES, MOST_GPUS, Sim, View
+from scheduler_sim.engine.kernels.cluster.view import fits, room, tightest
 from scheduler_sim.engine.policies.choice_scoring import fold, length_of, weigh
 
 

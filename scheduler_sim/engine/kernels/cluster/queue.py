@@ -283,6 +283,18 @@ def charge(s: Sim, row: int, now: float, amount: float) -> None:
     s.user_charge[len(s.user_charge) - 1] += weighted
 
 
+@inlined.kernel
+def sort_by_rank(s: Sim, rows: IntArray, count: int) -> None:
+    """Sort the first `count` of some rows of tasks by rank; they are few, or nearly sorted."""
+    for i in range(1, count):
+        row = rows[i]
+        j = i
+        while j > 0 and s.tasks[rows[j - 1]].rank > s.tasks[row].rank:
+            rows[j] = rows[j - 1]
+            j -= 1
+        rows[j] = row
+
+
 @inner_kernel
 def fresh_stamp(s: Sim) -> int:
     """Return a number never given before."""

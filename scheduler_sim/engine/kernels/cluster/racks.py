@@ -9,7 +9,8 @@ import numpy as np
 
 from scheduler_sim.engine import inlined
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.cluster.state import Sim, View, fits
+from scheduler_sim.engine.kernels.cluster.state import Sim, View
+from scheduler_sim.engine.kernels.cluster.view import fits
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
 
 

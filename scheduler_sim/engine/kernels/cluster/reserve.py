@@ -26,13 +26,10 @@ from scheduler_sim.engine.kernels.cluster.state import (
     WALKED,
     Sim,
     View,
-    copy_view,
-    fits,
-    give_gpus,
     needs,
     pieces_of,
-    take_gpus,
 )
+from scheduler_sim.engine.kernels.cluster.view import copy_view, fits, give_gpus, take_gpus
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 CPU_PART, GPU_PART, MEMORY_PART, OUTAGE = range(4)

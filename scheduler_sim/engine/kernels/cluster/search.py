@@ -16,7 +16,8 @@ from scheduler_sim.engine.kernels.cluster.choose import pick_devices
 from scheduler_sim.engine.kernels.cluster.queue import fresh_stamp
 from scheduler_sim.engine.kernels.cluster.racks import is_whole_node
 from scheduler_sim.engine.kernels.cluster.reserve import lessen, longest
-from scheduler_sim.engine.kernels.cluster.state import Sim, View, fits, give_gpus, needs, take_gpus
+from scheduler_sim.engine.kernels.cluster.state import Sim, View, needs
+from scheduler_sim.engine.kernels.cluster.view import copy_node, fits, give_gpus, take_gpus
 
 LENGTHS = 48
 """Kinds by length: below a second, and from each power of two on."""
@@ -29,19 +30,6 @@ def length_kind(length: float) -> tuple[int, float]:
         return 0, 0.0
     power = LENGTHS - 1 if length == np.inf else min(frexp(length)[1], LENGTHS - 1)
     return power, 2.0 ** (power - 1)
-
-
-@inner_kernel
-def copy_node(target: View, source: View, node: int) -> None:
-    """Make what `target` says of a node equal to what `source` does."""
-    target.cores[node] = source.cores[node]
-    target.ram[node] = source.ram[node]
-    target.free[node] = source.free[node]
-    target.parted[node] = source.parted[node]
-    target.devices[node] = source.devices[node]
-    target.away[node] = source.away[node]
-    for device in range(source.left.shape[1]):
-        target.left[node, device] = source.left[node, device]
 
 
 @inner_kernel

@@ -29,10 +29,9 @@ from scheduler_sim.engine.kernels.cluster.state import (
     SLEEPS,
     STRETCHED,
     Sim,
-    give_gpus,
     needs,
-    take_gpus,
 )
+from scheduler_sim.engine.kernels.cluster.view import give_gpus, take_gpus
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
 from scheduler_sim.engine.kernels.structures.calendar import add_event
 from scheduler_sim.engine.kernels.structures.gang_buffer import begin_span, write_piece

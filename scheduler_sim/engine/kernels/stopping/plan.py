@@ -11,7 +11,8 @@ from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.choose import find
 from scheduler_sim.engine.kernels.cluster.reserve import lessen, longest
 from scheduler_sim.engine.kernels.cluster.start import piece_sides
-from scheduler_sim.engine.kernels.cluster.state import CAPPED, DEPTH, DRAWN, OUTAGES, Sim, copy_view, needs
+from scheduler_sim.engine.kernels.cluster.state import CAPPED, DEPTH, DRAWN, OUTAGES, Sim, needs
+from scheduler_sim.engine.kernels.cluster.view import copy_view
 from scheduler_sim.engine.kernels.stopping.schedule import (
     carry_out,
     has_power,

@@ -26,11 +26,9 @@ from scheduler_sim.engine.kernels.cluster.state import (
     PENDING,
     Sim,
     View,
-    copy_view,
-    give_gpus,
     needs,
-    take_gpus,
 )
+from scheduler_sim.engine.kernels.cluster.view import copy_view, give_gpus, take_gpus
 from scheduler_sim.engine.kernels.core.state import KEEP, REQUEUED, SUSPENDED
 from scheduler_sim.engine.kernels.stopping.learned import active_scores
 from scheduler_sim.engine.kernels.stopping.state import BEGUN, COST, KEPT, POWER, STOPPED, Life
