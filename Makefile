@@ -7,7 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 MANAGE := $(BIN)/python manage.py
 PORT ?= 8000
-# A process more than there are cores, since many tests wait (`tests/conftest.py`). Each begins with neighbouring tests and takes over from another when it has none left.
+# A process more than there are cores, since many tests wait (`tests/conftest.py`). Each begins with neighbouring tests and
+# takes over from another when it has none left.
 PARALLEL ?= -n auto --dist worksteal
 # Browsers, each with a site of its own; the tests of a file follow each other.
 PARALLEL_BROWSERS ?= -n auto --dist loadfile
