@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 MANAGE := $(BIN)/python manage.py
 PORT ?= 8000
+PROCESSES ?= 1
 # A process more than there are cores, since many tests wait (`tests/conftest.py`). Each begins with neighbouring tests and
 # takes over from another when it has none left.
 PARALLEL ?= -n auto --dist worksteal
@@ -66,8 +67,8 @@ run: install ## Play a built-in workload through eight policies and print the le
 lesson: migrate ## Install the lessons, which are at /learn/
 	@$(MANAGE) installlessons
 
-serve: migrate ## Serve the pages, the API and the admin on http://localhost:8000/
-	@$(BIN)/daphne -b 127.0.0.1 -p $(PORT) scheduler_sim.asgi:application
+serve: migrate ## Serve the pages, the API and the admin on http://localhost:8000/ (several processes: PROCESSES=2)
+	@$(BIN)/python -m scheduler_sim.web.serve --port $(PORT) --processes $(PROCESSES) --verbosity 1
 
 # One after the other under `make -j` too: each takes all cores.
 test: install-dev ## Run the tests (on DATABASE_URL and REDIS_URL where they are set)

@@ -2,6 +2,7 @@
 
     python -m benchmarks.live fanout             1,000 clients and 50 that never read, one daphne, Redis
     python -m benchmarks.live fanout --embedded  200 clients and 50 that never read, no Redis
+    python -m benchmarks.live fanout --processes 2   the same clients, two daphne on one port
     python -m benchmarks.live control            how soon pause, resume and stop take effect
     python -m benchmarks.live cost               what publishing takes of a run's throughput
 
@@ -30,17 +31,27 @@ POLICIES = ["fcfs", "fcfs+easy", "sjf", "sjf+easy"]
 
 
 @contextmanager
-def site_of_ones_own(*, with_redis: bool) -> Iterator[Site]:
+def site_of_ones_own(*, with_redis: bool, processes: int = 1) -> Iterator[Site]:
     """Start a site in a folder of its own, and stop it."""
     with tempfile.TemporaryDirectory() as folder:
         redis = Redis(Path(folder)) if with_redis else None
-        site = Site(Path(folder), redis_url=redis.url if redis else "", LIVE_MAX_CONNECTIONS_PER_ADDRESS="5000")
+        url = redis.url if redis else ""
+        site = Site(Path(folder), redis_url=url, processes=processes, LIVE_MAX_CONNECTIONS_PER_ADDRESS="5000")
         try:
+            wait_until_idle(site)
             yield site
         finally:
             site.close()
             if redis is not None:
                 redis.stop()
+
+
+def wait_until_idle(site: Site) -> None:
+    """Wait until all processes have started: the first alone would take all clients."""
+    before = -1.0
+    while (now := site.processor_seconds()) - before > 0.05:
+        before = now
+        time.sleep(1.0)
 
 
 def percentile(values: list[float], percent: float) -> float:
@@ -140,11 +151,11 @@ def read_all(readers: list[Reader], until: threading.Event) -> None:
 def fanout(arguments: argparse.Namespace) -> None:
     """Publish to many clients, some of which never read."""
     clients = arguments.clients or (200 if arguments.embedded else 1000)
-    with site_of_ones_own(with_redis=not arguments.embedded) as site:
+    with site_of_ones_own(with_redis=not arguments.embedded, processes=arguments.processes) as site:
         run = site.tell("run", name="watched")
         path = f"/ws/runs/{run}/"
         stalled = [opened(site.port, path, receive_buffer=2048) for _ in range(arguments.stalled)]
-        print(f"daphne is process {site.process_id}", flush=True)
+        print(f"daphne: {', '.join(map(str, site.serving))}", flush=True)
         readers = [Reader(opened(site.port, path)) for _ in range(clients)]
         done = threading.Event()
         reading = threading.Thread(target=read_all, args=(readers, done))
@@ -161,15 +172,17 @@ def fanout(arguments: argparse.Namespace) -> None:
         processor, took = site.processor_seconds() - processor, time.monotonic() - began
         done.set()
         reading.join()
-        report_fanout(readers, published, memory)
+        delivered = report_fanout(readers, published, memory)
         own = time.process_time() - own
         print(f"daphne used {processor / took:.2f} cores, the clients {own / took:.2f}; load {os.getloadavg()[0]:.1f}")
+        each = 1e6 / delivered
+        print(f"processor ms a thousand delivered: daphne {each * processor:.1f}, the clients {each * own:.1f}")
         for connection in [*stalled, *(reader.connection for reader in readers)]:
             connection.close()
 
 
-def report_fanout(readers: list[Reader], published: list[float], memory: list[int]) -> None:
-    """Print what arrived, how late, and what it took."""
+def report_fanout(readers: list[Reader], published: list[float], memory: list[int]) -> int:
+    """Print what arrived, how late, and what it took; return how many arrived."""
     latencies = [1000 * (reader.arrivals[at] - at) for reader in readers for at in published if at in reader.arrivals]
     missed = len(readers) * len(published) - len(latencies)
     without_the_last = sum(published[-1] not in reader.arrivals for reader in readers)
@@ -179,6 +192,7 @@ def report_fanout(readers: list[Reader], published: list[float], memory: list[in
     print(f"latency ms: max {max(latencies):.0f}")
     print(f"server memory MB: {memory[0] / 1024:.0f} at the start, {memory[-1] / 1024:.0f} at the end")
     print(f"server memory MB: highest {max(memory) / 1024:.0f}")
+    return len(latencies)
 
 
 def control(arguments: argparse.Namespace) -> None:
@@ -271,6 +285,7 @@ def main() -> None:
     one.add_argument("--clients", type=int, help="clients that read (default 1000, embedded 200)")
     one.add_argument("--stalled", type=int, default=50, help="clients that never read")
     one.add_argument("--seconds", type=int, default=60)
+    one.add_argument("--processes", type=int, default=1, help="daphne on one port")
     one.set_defaults(action=fanout)
     two = commands.add_parser("control", help="pause, resume, stop")
     two.add_argument("--times", type=int, default=10, help="pauses of each run")

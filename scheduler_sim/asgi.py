@@ -27,8 +27,10 @@ from scheduler_sim.web.warm import warm  # noqa: E402
 
 if protocol := sys.modules.get("daphne.http_protocol"):
     from scheduler_sim.web.edge import guard
+    from scheduler_sim.web.sockets import offer_frames
 
     guard(protocol)
+    offer_frames()
 
 warm()
 warn_of_too_few()

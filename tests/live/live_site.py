@@ -94,6 +94,7 @@ class Site:
     Args:
         database: copied, to save the time of making one.
         descriptors: how many files and connections the server may have open at most; None for the system's limit.
+        processes: how many serve its port; with more than one the server is what keeps them alive.
     """
 
     def __init__(
@@ -103,11 +104,16 @@ class Site:
         database: Path | None = None,
         redis_url: str = "",
         descriptors: int | None = None,
+        processes: int = 1,
         **environment: str,
     ) -> None:
         self.folder = folder
-        self._limits = [] if descriptors is None else ["prlimit", f"--nofile={descriptors}:{descriptors}"]
+        limits = [] if descriptors is None else ["prlimit", f"--nofile={descriptors}:{descriptors}"]
         self.port = free_port()
+        alone = ["daphne", "-b", "127.0.0.1", "-p", str(self.port), "scheduler_sim.asgi:application"]
+        several = ["scheduler_sim.web.serve", "--port", str(self.port), "--processes", str(processes)]
+        self._command = [*limits, sys.executable, "-m", *(alone if processes == 1 else several)]
+        self._processes = processes
         self.environment = environment_of(folder, REDIS_URL=redis_url, **environment)
         self._log = (folder / "daphne.log").open("ab")
         self._feed: subprocess.Popen[str] | None = None
@@ -145,21 +151,7 @@ class Site:
 
     def start(self) -> None:
         self._daphne = subprocess.Popen(
-            [
-                *self._limits,
-                sys.executable,
-                "-m",
-                "daphne",
-                "-b",
-                "127.0.0.1",
-                "-p",
-                str(self.port),
-                "scheduler_sim.asgi:application",
-            ],
-            cwd=PROJECT,
-            env=self.environment,
-            stdout=self._log,
-            stderr=self._log,
+            self._command, cwd=PROJECT, env=self.environment, stdout=self._log, stderr=self._log
         )
         eventually(lambda: _listens(self.port) or self._daphne.poll() is not None)
         assert self._daphne.poll() is None, self.log
@@ -184,13 +176,23 @@ class Site:
     def process_id(self) -> int:
         return self._daphne.pid
 
+    @property
+    def serving(self) -> list[int]:
+        """The numbers of the processes that serve."""
+        if self._processes == 1:
+            return [self.process_id]
+        children = Path(f"/proc/{self.process_id}/task/{self.process_id}/children")
+        return [int(one) for one in children.read_text().split()]
+
     def memory_kb(self) -> int:
-        status = Path(f"/proc/{self.process_id}/status").read_text()
-        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
+        """Return what all that serve hold."""
+        statuses = [Path(f"/proc/{process}/status").read_text().splitlines() for process in self.serving]
+        return sum(int(next(line for line in one if line.startswith("VmRSS")).split()[1]) for one in statuses)
 
     def processor_seconds(self) -> float:
-        fields = Path(f"/proc/{self.process_id}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Return what all that serve have used."""
+        stats = [Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split() for process in self.serving]
+        return sum(int(fields[11]) + int(fields[12]) for fields in stats) / os.sysconf("SC_CLK_TCK")
 
     def metric(self, name: str) -> float:
         """Return a figure of the server's own /metrics."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from itertools import count
 from typing import Any
@@ -26,22 +27,37 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def frame(sequence: int, *, kind: str = "snapshot", urgent: bool = False) -> Frame:
-    return Frame(kind, sequence, {"text": f"{kind} {sequence}"}, urgent)
+    text = f"{kind} {sequence}"
+    return Frame(kind, sequence, {"text": text}, text.encode(), urgent)
 
 
 class Wire:
-    """Takes what an outbox sends."""
+    """Takes what an outbox sends: events, or ready frames as daphne does here."""
+
+    takes_frames = False
 
     def __init__(self) -> None:
-        self.outbox = Outbox(self)
+        self.outbox = Outbox(self, write=self._write if self.takes_frames else None)
         self._texts: list[str] = []
 
     async def __call__(self, event: dict[str, str]) -> None:
         self._texts.append(event["text"])
 
+    def _write(self, frame: bytes) -> None:
+        # The head of a frame is two bytes, or four, none of which begins a JSON object or one of the words here.
+        self._texts.append(re.sub(rb"^\x81(~..|.)", b"", frame, flags=re.DOTALL).decode())
+
     def took(self) -> list[str]:
         texts, self._texts = self._texts, []
         return texts
+
+
+@pytest.fixture(params=[False, True], ids=["events", "frames"])
+def _both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Wire, "takes_frames", request.param)
+
+
+both_ways = pytest.mark.usefixtures("_both_ways")
 
 
 def full() -> Wire:
@@ -110,6 +126,7 @@ def test_a_client_that_is_gone_stops_nobody_else() -> None:
     assert wire.took() == ["snapshot 1", "snapshot 2"]
 
 
+@both_ways
 def test_a_full_window_holds_the_newest_until_an_acknowledgement(clock: Clock) -> None:
     wire = full()
     for sequence in range(WINDOW, WINDOW + 5):
@@ -119,6 +136,7 @@ def test_a_full_window_holds_the_newest_until_an_acknowledgement(clock: Clock) -
     assert wire.took() == [f"snapshot {WINDOW + 4}"]
 
 
+@both_ways
 def test_a_client_that_never_acknowledges_gets_the_newest_once_a_second(clock: Clock) -> None:
     wire = full()
     sent = []
@@ -129,6 +147,7 @@ def test_a_client_that_never_acknowledges_gets_the_newest_once_a_second(clock: C
     assert 9 <= len(sent) <= 10
 
 
+@both_ways
 def test_what_waits_goes_out_late_even_when_nothing_new_comes(clock: Clock) -> None:
     wire = full()
     wire.outbox.offer(frame(WINDOW))
@@ -139,6 +158,7 @@ def test_what_waits_goes_out_late_even_when_nothing_new_comes(clock: Clock) -> N
     assert wire.took() == [f"snapshot {WINDOW}"]
 
 
+@both_ways
 def test_an_urgent_message_passes_a_full_window(clock: Clock) -> None:
     wire = full()
     wire.outbox.offer(frame(WINDOW))
@@ -176,6 +196,7 @@ def test_an_acknowledgement_of_what_was_never_sent_does_no_harm(clock: Clock) ->
     assert wire.took() == ["snapshot 1"]
 
 
+@both_ways
 def test_nothing_grows_for_a_client_that_never_reads(clock: Clock) -> None:
     wire = Wire()
     for sequence in range(10_000):
@@ -220,6 +241,7 @@ def test_who_joins_gets_the_newest_snapshot(topic: RunTopic) -> None:
     assert [message["published_at"] for message in heard(client)] == [2.0]
 
 
+@both_ways
 def test_a_new_status_is_told_before_the_snapshot_that_has_it(topic: RunTopic, client: Wire) -> None:
     topic.told(snapshot(published_at=2.0, status="paused"))
     first, second = heard(client)

@@ -1,5 +1,8 @@
 """A run in a process of its own, watched and controlled through the server, with and without Redis."""
 
+import contextlib
+import os
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -115,6 +118,32 @@ def test_a_run_is_stopped(site: Site, name: str, controller: dict[str, str]) -> 
         client.send(type="stop")
         assert client.receive("snapshot", status="stopped")["progress"] < 1
     assert process.wait(60) == 130
+
+
+def test_processes_on_one_port_tell_all_clients_and_serve_on_when_one_falls(
+    tmp_path: Path, database: Path, redis: Redis, name: str
+) -> None:
+    site = Site(tmp_path, database=database, redis_url=redis.url, processes=2)
+    try:
+        run = site.tell("run", name=name)
+        with ExitStack() as stack:
+            clients = [stack.enter_context(site.client(f"/ws/runs/{run}/")) for _ in range(8)]
+            (published,) = site.tell("publish", run=run)
+            for client in clients:
+                client.receive("snapshot", published_at=published)
+            first, second = site.serving
+            os.kill(first, signal.SIGKILL)
+            clients.append(stack.enter_context(site.client(f"/ws/runs/{run}/")))
+            (published,) = site.tell("publish", run=run)
+            for client in clients:
+                with contextlib.suppress(ConnectionClosedError):  # Those that the fallen one had.
+                    client.receive("snapshot", published_at=published)
+            clients[-1].receive("snapshot", published_at=site.tell("publish", run=run)[0])
+            replaced = eventually(lambda: [one for one in site.serving if one not in (first, second)])
+            assert len(replaced) == 1
+    finally:
+        site.close()
+    assert f"Server process {first} ended with -9; another starts." in site.log
 
 
 class StalledClient:

@@ -18,6 +18,7 @@ from apps.metrics.prometheus import WEBSOCKET_CONNECTIONS
 from apps.results.errors import DomainError
 from apps.results.models import Run
 from scheduler_sim.accounts import audit
+from scheduler_sim.web.frames import frame_writer
 
 LARGEST_MESSAGE = 4096
 """Characters of one client message; the longest that means something has about a hundred."""
@@ -56,7 +57,7 @@ class LiveConsumer:
     def __init__(self, scope: admission.Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
         self.request: HttpRequest = admission.request_of(scope)
-        self.outbox = Outbox(send)
+        self.outbox = Outbox(send, write=frame_writer(scope))
         self.hub = current_hub()
         self._receive = receive
         self._second, self._received = 0, 0
