@@ -14,6 +14,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR: Path = environment.folder("VAR_DIR", BASE_DIR / "var")
 # What the files of tasks that are made for quick reading may take together; 0: none is made.
 TASK_FILES_MB = environment.integer("TASK_FILES_MB", 4000)
+# What files of schedules in VAR_DIR may take together; 0: none is made.
+SCHEDULE_FILES_MB = environment.integer("SCHEDULE_FILES_MB", 2000)
 # Where runs with `keep: parquet` have their placements; None: in VAR_DIR. Machines that play or show them share it.
 PLACEMENTS_DIR: Path | None = environment.folder("PLACEMENTS_DIR")
 # Where matplotlib remembers the fonts it found; it reads this as it is imported.

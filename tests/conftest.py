@@ -72,8 +72,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # By design a good hash takes a third of a second. Sites in processes of their own keep theirs.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     vars(flush).update(sql_flush=_emptying, emit_post_migrate_signal=Mock())
-    # Those that look at files of tasks make them in folders of their own.
-    settings.TASK_FILES_MB = 0
+    # Those that look at files of tasks and schedules make them in folders of their own.
+    settings.TASK_FILES_MB = settings.SCHEDULE_FILES_MB = 0
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     if not (worker and settings.REDIS_URL):
         return

@@ -15,11 +15,11 @@ from django.db.models.lookups import Exact
 from apps.results.errors import DomainError, UnknownRun, UnknownStudy
 from apps.results.filed_rows import FiledRows, Kinds
 from apps.results.placement_files import ATTEMPTS, PLACEMENTS
-from apps.tasks.managers import key_pages, key_ranges
+from apps.tasks.managers import key_pages, numbers_of_keys
 from apps.tasks.models import Task
 from scheduler_sim.background.models import Job
 from scheduler_sim.columnar.insert import insert_blocks
-from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 from scheduler_sim.marks import alters_data
 
 _CHUNK_ROWS = 20_000
@@ -267,13 +267,6 @@ def _beyond(keys: Sequence[str], after: Sequence[Any]) -> Q:
     return condition
 
 
-def _is_among(values: FloatArray, ascending: IntArray) -> BoolArray:
-    """Tell which values are among others, that ascend."""
-    place = np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
-    found: BoolArray = ascending[place] == values
-    return found
-
-
 class SchedulerResultQuerySet(OfRunsQuerySet):
     """Placements."""
 
@@ -345,17 +338,12 @@ class SchedulerResultQuerySet(OfRunsQuerySet):
         if filed is not None:
             read = filed.read(scheduler, [(name, np.float64) for name in named], np.sort(keys))
             return {name: np.ascontiguousarray(read[name]) for name in columns}
-        of_policy = self.filter(run=run, scheduler=scheduler).order_by("task_id")
+        of_policy = self.filter(run=run, scheduler=scheduler)
         spread = 3
         if np.isfinite(ended_from):
             # Few of a range have gone on until then but those that are sought: the database leaves out the others.
             of_policy, spread = of_policy.filter(finish_time__gte=ended_from), 20
-        tables = [np.empty((0, len(named)))]
-        for condition, among in key_ranges("task_id", np.sort(keys), spread):
-            found = list(of_policy.filter(**condition).values_list(*named))
-            table = np.array(found, np.float64).reshape(-1, len(named))
-            tables.append(table if among is None else table[_is_among(table[:, 0], among)])
-        table = np.concatenate(tables)
+        table = numbers_of_keys(of_policy, np.sort(keys), named, spread)
         return {name: np.ascontiguousarray(table[:, named.index(name)]) for name in columns}
 
     def latest_of(self, run: Any, count: int = 100) -> "SchedulerResultQuerySet":
@@ -369,6 +357,11 @@ class SchedulerResultQuerySet(OfRunsQuerySet):
             return filed.newest_tasks(scheduler, max(1, count // len(run.policies)))
         newest = self.latest_of(run, count).values_list("scheduler", "task_id")
         return np.sort(np.array([key for name, key in newest if name == scheduler], np.int64))
+
+    def tells_attempts(self, run: Any, scheduler: str, keys: IntArray) -> bool:
+        """Tell whether the results of these tasks say what they went through; all of a policy do, or none does."""
+        read = self.of_policy(run, scheduler, [("attempts", np.float64)], keys)
+        return bool(np.isfinite(read["attempts"]).any())
 
     def failed_at_once(self, run: Any, scheduler: str, keys: IntArray | None) -> IntArray:
         """Return the primary keys of one policy's tasks that failed in their only attempt; `keys` as of `of_policy`."""

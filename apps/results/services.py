@@ -14,6 +14,7 @@ from apps.results.filing import tag_names
 from apps.results.gangs import SPANS_TOGETHER
 from apps.results.models import Attempt, Fidelity, GangBlock, Run, RunDeletion, SchedulerResult, Stretch
 from apps.results.placement_files import PlacementFile, files_sweep, folder_name, folder_remove
+from apps.results.schedule_files import schedules_forget
 from apps.results.signals import rows_changed
 from apps.results.stretches import pack_keys
 from apps.tasks.models import Workload
@@ -57,7 +58,9 @@ def run_delete(*, run: Run) -> None:
     rows_changed.send(sender=Run, run_id=gone.pk)
     audit.record(audit.Action.DELETE, "run", gone)
     Job.objects.filter(kind="run", subject_id=gone.pk).delete()
+    number = gone.pk
     gone.delete()
+    transaction.on_commit(lambda: schedules_forget(number))
 
 
 @transaction.atomic
@@ -117,6 +120,7 @@ def placements_delete(*, run: Run) -> None:
     """
     PlacementFile.objects.filter(run=run).delete()
     files_sweep(run)
+    schedules_forget(run.pk)
     _delete_attempts(run.pk)
     for lower, upper in _pieces(run):
         with transaction.atomic():

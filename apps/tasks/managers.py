@@ -3,7 +3,7 @@
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count, islice
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ from scheduler_sim import engine
 from scheduler_sim.columnar.insert import insert_columns
 from scheduler_sim.engine.workloads.requests import NAMES, TEXTS, Requests
 from scheduler_sim.engine.workloads.throughputs import Throughputs
-from scheduler_sim.engine.workloads.workload import REQUEST, IntArray, Labels
+from scheduler_sim.engine.workloads.workload import REQUEST, FloatArray, IntArray, Labels
 from scheduler_sim.marks import alters_data
 
 _CHUNK_ROWS = 10_000
@@ -140,6 +140,23 @@ def key_ranges(name: str, keys: IntArray, spread: int = 3) -> Iterator[tuple[dic
             yield {f"{name}__gte": low, f"{name}__lte": high}, some
         else:
             yield {f"{name}__in": some.tolist()}, None
+
+
+def numbers_of_keys(rows: models.QuerySet[Any], keys: IntArray, columns: Sequence[str], spread: int = 3) -> FloatArray:
+    """Return columns of numbers of the rows with some keys, by key, shape (n, c); missing numbers are NaN.
+
+    Args:
+        keys: values of the first column, which no two rows share, ascending. spread: as of `key_ranges`.
+    """
+    tables = [np.empty((0, len(columns)))]
+    for condition, among in key_ranges(columns[0], keys, spread):
+        found = list(rows.filter(**condition).order_by(columns[0]).values_list(*columns))
+        table = np.array(found, np.float64).reshape(-1, len(columns))
+        if among is not None:
+            place = np.minimum(np.searchsorted(among, table[:, 0]), len(among) - 1)
+            table = table[among[place] == table[:, 0]]
+        tables.append(table)
+    return np.concatenate(tables)
 
 
 def _forget_files(workload_ids: list[int], using: str) -> None:

@@ -1,6 +1,6 @@
 """Reading the tasks of a stored workload as columns: from its file where there is one, else from the database."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -95,6 +95,18 @@ def some_tasks(stored: Workload, keys: IntArray) -> StoredTasks:
         return found
     workload, numbered = Task.objects.workload_of(keys)
     return StoredTasks(workload, np.array([numbered[number] for number in workload.task_id.tolist()], np.int64))
+
+
+def filed_columns(stored: Workload, names: Sequence[str]) -> list[np.ndarray] | None:
+    """Return columns of all tasks of a workload from its file, in one order; None where it has none.
+
+    Args:
+        names: `pk`, and columns of numbers that are called alike in a row and in the engine's workload.
+    """
+    filed = task_file_read(stored.tasks_file) if settings.TASK_FILES_MB and stored.tasks_file else None
+    if filed is None:
+        return None
+    return [filed.keys if name == "pk" else getattr(filed.workload, name) for name in names]
 
 
 @dataclass(frozen=True)

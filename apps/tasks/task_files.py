@@ -10,18 +10,17 @@ import hashlib
 import json
 import logging
 import mmap
-import secrets
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from django.conf import settings
 
 from scheduler_sim import engine
+from scheduler_sim.columnar.kept_files import files_beyond, written_whole
 from scheduler_sim.engine.workloads.columns import IntArray
 from scheduler_sim.engine.workloads.requests import NAMES, Requests
 from scheduler_sim.engine.workloads.throughputs import Throughputs
@@ -35,9 +34,7 @@ logger = logging.getLogger(__name__)
 FORMAT = 1
 """Of the files; part of what is hashed, so that those of another format are made anew."""
 
-ABANDONED_SECONDS = 3600
-"""A file that no workload names, or that was not written to its end, is nobody's after so long."""
-
+_SUFFIX = ".arrow"
 _HEADER = b"scheduler_sim.tasks"
 _BESIDE = frozenset(("external_id", "parents", "requests", "throughputs"))
 _PLAIN = tuple(field.name for field in fields(engine.Workload) if field.name not in _BESIDE)
@@ -128,35 +125,12 @@ def task_file_forget(name: str) -> None:
 
 
 def task_files_beyond(most: float, *, names: set[str] | None = None) -> dict[Path, int]:
-    """Return the files that are to go so that the others take at most so many bytes, and the bytes of each.
-
-    Those used longest ago go first.
-
-    Args:
-        names: of the files of all workloads; where given, others go too, unless they are so new that a process may be
-            about to name them.
-    """
-    old = time.time() - ABANDONED_SECONDS
-    taken, gone = 0, {}
-    for path, status in sorted(_files(), key=lambda one: one[1].st_mtime, reverse=True):
-        is_nobodys = names is not None and path.stem not in names and status.st_mtime < old
-        taken += 0 if is_nobodys else status.st_size
-        if is_nobodys or taken > most:
-            gone[path] = status.st_size
-    return gone
+    """Return the files that are to go, as `files_beyond` does; `names` are those of the files of all workloads."""
+    return files_beyond(folder(), _SUFFIX, most, names=names)
 
 
 def _path(name: str) -> Path:
-    return folder() / f"{name}.arrow"
-
-
-def _files() -> Iterator[tuple[Path, Any]]:
-    # Whatever else lies there, such as lost+found of a file system of its own, is not ours.
-    for path in folder().glob("*"):
-        if path.suffix in (".arrow", ".part"):
-            # Another process may have taken it away.
-            with suppress(FileNotFoundError):
-                yield path, path.stat()
+    return folder() / f"{name}{_SUFFIX}"
 
 
 def _taken_apart(tasks: FiledTasks) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -268,14 +242,12 @@ def _write(name: str, header: str, pieces: Mapping[str, np.ndarray]) -> None:
             both = (pa.array(pieces[f"parents.{name}"]) for name in ("offsets", part))
             columns[f"parents.{part}"] = pa.LargeListArray.from_arrays(*both)
     table = pa.record_batch(columns)
-    folder().mkdir(parents=True, exist_ok=True)
-    passing = folder() / f"{secrets.token_hex(8)}.part"
-    try:
-        with passing.open("wb") as file, pa.ipc.new_file(file, table.schema.with_metadata({_HEADER: header})) as writer:
+
+    def write(file: BinaryIO) -> None:
+        with pa.ipc.new_file(file, table.schema.with_metadata({_HEADER: header})) as writer:
             writer.write_batch(table)
-        passing.replace(_path(name))
-    finally:
-        passing.unlink(missing_ok=True)
+
+    written_whole(_path(name), write)
 
 
 def _read(mapped: mmap.mmap) -> tuple[str, dict[str, np.ndarray]]:

@@ -16,11 +16,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from apps.live.play.integrity import run_check
-from apps.tasks import services, stored_tasks, task_files
+from apps.tasks import services, stored_tasks
 from apps.tasks.models import Task, TaskRequest, Workload
 from apps.tasks.stored_tasks import StoredTasks, load_tasks, read_tasks, some_tasks
 from apps.tasks.task_files import FiledTasks, task_file_read, task_file_write
 from scheduler_sim import engine
+from scheduler_sim.columnar import kept_files
 from scheduler_sim.engine.traces import Audit
 from scheduler_sim.engine.workloads.requests import Requests
 from scheduler_sim.engine.workloads.throughputs import Throughputs
@@ -298,7 +299,7 @@ def test_prune_takes_away_files_of_no_workload_and_beyond_the_limit(
     (files / "nobodys.arrow").write_bytes(b"x" * 10)
     call_command("prune", "--task-files", "100")
     assert "and 0 files of tasks (0 bytes) would be deleted" in capsys.readouterr().out
-    monkeypatch.setattr(task_files, "ABANDONED_SECONDS", -1)
+    monkeypatch.setattr(kept_files, "ABANDONED_SECONDS", -1)
     call_command("prune", "--task-files", "100", "--yes")
     assert "Deleted 1 files of tasks, 10 bytes." in capsys.readouterr().out
     assert list(files.iterdir()) == [kept]

@@ -229,7 +229,8 @@ def test_the_gantt_chart_of_a_part_of_a_long_run_names_tasks_in_every_query_howe
     for table in tables:
         read = [one["sql"] for one in found.captured_queries if table in one["sql"].partition(" WHERE ")[0]]
         assert len(read) >= 3, "a page of two tasks each"
-        # Keys that lie close together are sought by their range.
+        # Keys that lie close together are sought by their range; whether there is any attempt is asked of the run.
+        read = [sql for sql in read if not sql.startswith("SELECT 1 ")]
         assert all('"task_id" IN (' in sql or '"task_id" >= ' in sql for sql in read), read
 
 

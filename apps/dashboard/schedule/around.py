@@ -6,7 +6,7 @@ import numpy as np
 
 from apps.dashboard.schedule.placements import PLACED, TASKS, Placements, joined, placements
 from apps.results.models import Run, SchedulerResult, Stretch
-from apps.tasks.managers import key_pages
+from apps.tasks.managers import numbers_of_keys
 from apps.tasks.models import Task
 from scheduler_sim.engine.workloads.workload import IntArray
 
@@ -66,11 +66,9 @@ def named_between(run: Run, scheduler: str, low: float, high: float) -> Named:
 def placements_of(run: Run, scheduler: str, keys: IntArray) -> Placements:
     """Return the placements of tasks by their primary keys, which ascend; read off unique keys."""
     placed = SchedulerResult.objects.of_tasks(run, scheduler, keys, PLACED)
-    rows: list[tuple[float, ...]] = []
-    for some in key_pages(keys):
-        rows += Task.objects.filter(pk__in=some).order_by("pk").values_list(*TASKS)
-    tasks = np.array(rows, np.float64).reshape(-1, len(TASKS)).T
-    return joined(run, [placed[name] for name in PLACED], tuple(tasks))
+    # Without their workload, by whose index SQLite would read all of its tasks.
+    tasks = numbers_of_keys(Task.objects.all(), keys, TASKS)
+    return joined(run, [placed[name] for name in PLACED], tuple(tasks.T))
 
 
 def newest_placements(run: Run, scheduler: str) -> Placements:

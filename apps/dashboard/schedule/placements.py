@@ -10,7 +10,9 @@ import numpy.typing as npt
 from cachetools import LRUCache
 
 from apps.results.models import Attempt, GangBlock, Run, SchedulerResult
-from apps.tasks.models import Task
+from apps.results.schedule_files import schedule_read, schedule_write
+from apps.tasks.models import Task, Workload
+from apps.tasks.stored_tasks import filed_columns
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.formulas import arrivals_at_load
 
@@ -145,7 +147,8 @@ def spans(run: Run, scheduler: str, placed: Placements, *, partial: bool = False
     by_name = partial or len(placed) <= NAMED_AT_ONCE
     keys = placed.task if by_name else None
     kinds = [*((name, np.float64) for name in _HELD), ("task_id", np.int64), ("number", np.int64), ("reason", "U12")]
-    told = Attempt.objects.of_policy(run, scheduler, kinds, keys)
+    has_some = Attempt.objects.are_of(run)
+    told = Attempt.objects.of_policy(run, scheduler, kinds, keys) if has_some else np.empty(0, kinds)
     told = told[np.lexsort((told["number"], told["task_id"]))]
     task, number, reason = told["task_id"], told["number"], told["reason"]
     goes_on = np.append(task[1:] == task[:-1], False)[: len(task)]
@@ -158,7 +161,9 @@ def spans(run: Run, scheduler: str, placed: Placements, *, partial: bool = False
     # A task of changing width holds in each attempt what that attempt says.
     for name, column in zip(("start", "finish", "node", "device", "cpus", "gpus"), _HELD, strict=True):
         every[name][len(once) :] = told[column][known]
-    lost_once = np.isin(placed.task[once], SchedulerResult.objects.failed_at_once(run, scheduler, keys))
+    lost_once = np.zeros(len(once), bool)
+    if SchedulerResult.objects.tells_attempts(run, scheduler, placed.task[:1]):
+        lost_once = np.isin(placed.task[once], SchedulerResult.objects.failed_at_once(run, scheduler, keys))
     return Spans(
         **every,
         attempt=np.append(np.ones(len(once)), number[known]).astype(np.int64),
@@ -212,9 +217,14 @@ def _pairs(task: npt.NDArray[np.int64], time: Floats) -> Any:
 
 
 def _read(run: Run, scheduler: str) -> Placements:
-    read = SchedulerResult.objects.of_policy(run, scheduler, [(name, np.float64) for name in PLACED])
-    order = np.argsort(read["task_id"])
-    return joined(run, [read[name][order] for name in PLACED], _tasks(run.workload_id))
+    found = schedule_read(run, scheduler)
+    if found is None:
+        read = SchedulerResult.objects.of_policy(run, scheduler, [(name, np.float64) for name in PLACED])
+        order = np.argsort(read["task_id"])
+        found = {name: read[name][order] for name in PLACED}
+        if len(order):
+            schedule_write(run, scheduler, found)
+    return joined(run, [found[name] for name in PLACED], _tasks(run.workload))
 
 
 def joined(run: Run, placed: list[Floats], tasks: tuple[Floats, ...]) -> Placements:
@@ -244,13 +254,14 @@ def joined(run: Run, placed: list[Floats], tasks: tuple[Floats, ...]) -> Placeme
     )
 
 
-def _tasks(workload_id: int) -> tuple[Floats, ...]:
+def _tasks(workload: Workload) -> tuple[Floats, ...]:
     """Return keys, numbers, arrivals, cores and GPUs of a workload's tasks in the order of their keys."""
-    key = ("tasks", workload_id)
+    key = ("tasks", workload.pk, workload.tasks_file)
     found: tuple[Floats, ...] | None = _look_up(key)
     if found is None:
-        rows = Task.objects.filter(workload_id=workload_id).order_by()
-        columns = _columns(rows.values_list(*TASKS), len(TASKS))
+        columns = filed_columns(workload, TASKS)
+        if columns is None:
+            columns = _columns(Task.objects.filter(workload=workload).order_by().values_list(*TASKS), len(TASKS))
         order = np.argsort(columns[0])
         found = tuple(column[order] for column in columns)
         _keep(key, found)

@@ -14,6 +14,7 @@ from apps.metrics.services import RunFigures, metrics_compute, metrics_store
 from apps.results.checksum import Part, joined_checksum, part_digest
 from apps.results.errors import DomainError
 from apps.results.models import Attempt, Fidelity, Run, SchedulerResult
+from apps.results.schedule_files import has_schedule_files, schedule_write
 from apps.results.services import fidelity_store, gangs_store, stretches_store
 from apps.tasks.models import Workload
 from apps.training.labelling import run_label
@@ -148,6 +149,10 @@ def conclude(
     digests = run_digests(Run.objects.select_related("workload").get(pk=run.pk), tasks=tasks_digest)
     claim.keep()
     run.finish(rows_written=stored, checksum=ending.checksum, digests=digests)
+    if has_schedule_files(run):
+        by_key = players[0].task_keys.argsort()
+        for player in players:
+            schedule_write(run, player.scheduler, player.columns(by_key))
 
 
 def _store_replays(run: Run, players: list[Player], ending: Ending) -> None:
