@@ -19,10 +19,10 @@ from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.learning.agent_curve import agent_curve
 from scheduler_sim.engine.measuring import metrics
 from scheduler_sim.engine.measuring.bounds import lower_bounds
-from scheduler_sim.engine.measuring.distributions import fraction_counts, wait_by_size
-from scheduler_sim.engine.measuring.fairness import FairShares
+from scheduler_sim.engine.measuring.contest import Contest
+from scheduler_sim.engine.measuring.distributions import fraction_counts, size_bins, wait_by_size
 from scheduler_sim.engine.measuring.fragmentation import gpu_fragmentation
-from scheduler_sim.engine.measuring.groups import group_figures
+from scheduler_sim.engine.measuring.groups import Grouped
 from scheduler_sim.engine.measuring.interruptions import Interruptions
 from scheduler_sim.engine.numerics.histogram import LogHistogram
 
@@ -64,54 +64,53 @@ def metrics_compute(
     """
     if unweighed(simulations):
         simulations = {scheduler: _without_series(simulation) for scheduler, simulation in simulations.items()}
+    schedulers, played = list(simulations), next(iter(simulations.values()))
     outcomes = {scheduler: simulation.outcome() for scheduler, simulation in simulations.items()}
     scored = metrics.scored_tasks(simulations, warmup=warmup, cooldown=cooldown)
-    finish_times = {scheduler: outcome.finish_time for scheduler, outcome in outcomes.items()}
-    won = metrics.winners(finish_times)
-    of_scored = finish_times if scored is None else {name: times[scored] for name, times in finish_times.items()}
-    beats = metrics.win_matrix(of_scored)
-    played = next(iter(simulations.values()))
     # In a closed loop the recorded arrivals; what comes first is not moved.
     workload = played.recorded if played.options.closed_loop else played.workload
-    bounds = lower_bounds(workload, played.cluster, played.options).as_json()
+    contest = Contest.of({name: outcome.finish_time for name, outcome in outcomes.items()}, scored, each=each)
     first, last = metrics.whole_run(workload, list(outcomes.values()))
     window_edges = np.unique(np.linspace(first, last, WINDOWS + 1))
-    fragmented = gpu_fragmentation(workload, played.cluster, outcomes, window_edges[1:], played.options)
+    fragmented = gpu_fragmentation(workload, played.cluster, outcomes, window_edges[1:], played.options, each)
+    bounds = lower_bounds(workload, played.cluster, played.options).as_json()
+    sizes, grouped = size_bins(workload), Grouped(simulations, scored=scored, each=each)
 
-    def of_policy(number: int) -> tuple[dict[str, Any], Columns | None]:
-        scheduler = schedulers[number]
-        outcome, shares = outcomes[scheduler], FairShares.of(simulations[scheduler])
-        came = simulations[scheduler].workload
-        summarise = partial(metrics.summarise, simulations[scheduler], won=won[scheduler], scored=scored, shares=shares)
+    def of_policy(scheduler: str) -> tuple[dict[str, Any], Columns | None, Columns]:
+        observed = metrics.Observed(simulations[scheduler], scored)
+        simulation, rows = observed.simulation, observed.rows
+        came, outcome = simulation.workload, simulation.outcome()
         edges = np.array(metrics.whole_run(came, [outcome], scored))
-        total = summarise(edges=edges)
+        summarise = partial(metrics.summary_of, observed, won=contest.won[scheduler])
         whole = {
-            **vars(total),
+            **vars(summarise(edges=edges)),
             "gpu_fragmentation": _mean_within(fragmented.get(scheduler), window_edges, edges),
             "details": [
                 {
-                    "histograms": _histograms(came, outcome, scored),
+                    "histograms": _histograms(observed),
                     "bounds": bounds,
-                    "beats": dict(zip(outcomes, beats[number].tolist(), strict=True)),
-                    "wait_by_size": wait_by_size(came, outcome, scored),
+                    "beats": contest.beats[scheduler],
+                    "wait_by_size": wait_by_size(observed.figures.wait_time[rows], sizes[rows]),
                     "fraction_counts": fraction_counts(came, outcome, scored),
-                    "fair_shares": shares.as_json(simulations[scheduler], scored),
-                    "agent_curve": agent_curve(simulations[scheduler]),
-                    **_interruptions(simulations[scheduler], scored),
+                    "fair_shares": observed.shares.as_json(simulation, scored),
+                    "agent_curve": agent_curve(simulation),
+                    **_interruptions(simulation, scored),
                 }
             ],
         }
-        if len(window_edges) <= 2:
-            return whole, None
-        return whole, {**vars(summarise(edges=window_edges)), "gpu_fragmentation": fragmented.get(scheduler)}
+        windows = None
+        if len(window_edges) > 2:
+            windows = {**vars(summarise(edges=window_edges)), "gpu_fragmentation": fragmented.get(scheduler)}
+        return whole, windows, vars(grouped.figures(observed))
 
-    schedulers = list(outcomes)
-    found = dict(zip(schedulers, each(of_policy, range(len(schedulers))), strict=True))
-    totals = {scheduler: whole for scheduler, (whole, _) in found.items()}
-    windows = {scheduler: columns for scheduler, (_, columns) in found.items() if columns is not None}
+    found = dict(zip(schedulers, each(of_policy, schedulers), strict=True))
+    totals = {scheduler: whole for scheduler, (whole, _, _) in found.items()}
     _add_regret(totals)
-    groups = {scheduler: vars(figures) for scheduler, figures in group_figures(simulations, scored=scored, each=each)}
-    return RunFigures(totals=totals, windows=windows, groups=groups)
+    return RunFigures(
+        totals=totals,
+        windows={scheduler: columns for scheduler, (_, columns, _) in found.items() if columns is not None},
+        groups={scheduler: groups for scheduler, (_, _, groups) in found.items()},
+    )
 
 
 def unweighed(simulations: Mapping[str, engine.Simulation]) -> str:
@@ -120,9 +119,11 @@ def unweighed(simulations: Mapping[str, engine.Simulation]) -> str:
     How long a run takes shows only once it was played; a series may then repeat too often.
     """
     played = next(iter(simulations.values()))
+    if played.signals is None:
+        return ""
     first, last = metrics.whole_run(played.workload, [simulation.outcome() for simulation in simulations.values()])
     try:
-        for series in played.signals.by_kind.values() if played.signals is not None else ():
+        for series in played.signals.by_kind.values():
             series.cuts(first, last)
     except InvalidParameter as error:
         return str(error)
@@ -153,14 +154,10 @@ def metrics_store(*, run: Run, figures: RunFigures) -> None:
     rows_changed.send(sender=Metric, run_id=run.pk)
 
 
-def _histograms(
-    workload: engine.Workload, outcome: engine.Outcome, scored: np.ndarray | None
-) -> dict[str, dict[str, Any]]:
+def _histograms(observed: metrics.Observed) -> dict[str, dict[str, Any]]:
     """Return the histograms from which percentiles over several runs are merged."""
-    figures = metrics.TaskFigures.of(workload, outcome)
-    rows = slice(None) if scored is None else scored
     return {
-        name: LogHistogram.of(getattr(figures, name)[rows]).as_json()
+        name: LogHistogram.of_sorted(observed.ordered(name)).as_json()
         for name in ("job_completion_time", "wait_time", "bounded_slowdown")
     }
 

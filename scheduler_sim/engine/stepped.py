@@ -70,7 +70,7 @@ def busy_watts(
     """Return what a core and a GPU of finished tasks `rows` on node groups `group` drew, shape (len(rows),) each."""
     steps = steps_taken(workload, cluster, options, outcome, rows, group)
     if steps is None:
-        return cluster.of_groups("cpu_busy_watts")[group], cluster.of_groups("gpu_busy_watts")[group]
+        return cluster.at_groups("cpu_busy_watts", group), cluster.at_groups("gpu_busy_watts", group)
     tables = [
         np.array([one.of_groups(f"{device}_busy_watts") for one in cluster.steps_down]) for device in ("cpu", "gpu")
     ]

@@ -1,16 +1,42 @@
 """A schedule that is known already, read as a simulation that came to its end."""
 
-from dataclasses import dataclass
-from typing import Any
+from copy import copy
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+import numpy as np
 
 from scheduler_sim.engine.clusters.cluster import Cluster
-from scheduler_sim.engine.contract import Attempts, Kernel, News, Options, Outcome, Pieces
+from scheduler_sim.engine.contract import Attempts, History, Kernel, News, Options, Outcome, Pieces
 from scheduler_sim.engine.gangs import Gangs
 from scheduler_sim.engine.policies import Policy
 from scheduler_sim.engine.series import Signals
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.workloads.workload import Workload
+
+Columns = TypeVar("Columns", Outcome, History)
+
+
+def laid_out(simulation: Simulation) -> Simulation:
+    """Return a simulation as it stands now, to be measured: it is not played on, and its columns lie by themselves.
+
+    Kernels keep together what belongs to a task, so that one column of theirs is read through all that they know.
+    """
+    kernel, outcome = simulation.kernel, _columns(simulation.outcome())
+    if outcome.history is not None:
+        outcome = replace(outcome, history=_columns(outcome.history))
+    found = copy(simulation)
+    found.kernel = _StoredKernel(outcome, kernel.agent, queued=kernel.queued, running=kernel.running)
+    return found
+
+
+def _columns(table: Columns) -> Columns:
+    columns: dict[str, Any] = {item.name: getattr(table, item.name) for item in fields(table)}
+    for name, values in columns.items():
+        if isinstance(values, np.ndarray):
+            columns[name] = np.ascontiguousarray(values)
+    return type(table)(**columns)
 
 
 class StoredSchedule(Simulation):

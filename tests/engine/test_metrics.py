@@ -7,9 +7,9 @@ import pytest
 
 from scheduler_sim import engine
 from scheduler_sim.engine.measuring import metrics
+from scheduler_sim.engine.measuring.contest import Contest
 from scheduler_sim.engine.measuring.usage import energy_and_cost, holdings
 from scheduler_sim.engine.numerics.histogram import BINS, LARGEST, LogHistogram
-from scheduler_sim.engine.numerics.spans import held_by_window, highest_by_window, window_of
 
 CLUSTER = engine.Cluster(
     "two cores",
@@ -133,10 +133,12 @@ def test_only_the_measured_tasks_are_scored() -> None:
 def test_ties_share_the_win_and_unfinished_tasks_win_nothing() -> None:
     nan = np.nan
     finish = {"a": np.array([1.0, 2.0, nan, nan]), "b": np.array([1.0, 3.0, 4.0, nan])}
-    won = metrics.winners(finish)
-    assert won["a"].tolist() == [True, True, False, False]
-    assert won["b"].tolist() == [True, False, True, False]
-    assert metrics.win_matrix(finish).tolist() == [[0, 1], [0, 0]]
+    contest = Contest.of(finish)
+    assert contest.won["a"].tolist() == [True, True, False, False]
+    assert contest.won["b"].tolist() == [True, False, True, False]
+    assert contest.beats == {"a": {"a": 0, "b": 1}, "b": {"a": 0, "b": 0}}
+    second = Contest.of(finish, np.array([True, False, True, True]))
+    assert second.beats["a"]["b"] == 0
 
 
 def test_fairness_goes_from_one_towards_one_over_n() -> None:
@@ -174,26 +176,3 @@ def test_a_histogram_holds_zero_huge_and_unknown_values() -> None:
     assert histogram.counts[BINS - 1] == 1
     assert (histogram.percentile(50), histogram.percentile(100)) == (0.0, LARGEST)
     assert np.isnan(LogHistogram.of(np.zeros(0)).percentile(50))
-
-
-def test_windows_are_half_open_but_the_last() -> None:
-    edges = np.array([0.0, 1.0, 2.0])
-    times = np.array([-0.1, 0.0, 1.0, 2.0, 2.1, np.nan, np.inf])
-    assert window_of(times, edges).tolist() == [-1, 0, 1, 1, -1, -1, -1]
-
-
-def test_held_amounts_agree_with_fine_slices() -> None:
-    generator = np.random.default_rng(4)
-    start = generator.uniform(-5, 25, 60)
-    end = start + generator.exponential(6, 60)
-    amount = generator.random(60)
-    edges = np.array([0.0, 1.0, 4.0, 4.5, 20.0])
-    overlap = np.minimum(end[:, None], edges[1:]) - np.maximum(start[:, None], edges[:-1])
-    expected = (np.maximum(overlap, 0) * amount[:, None]).sum(axis=0)
-    assert held_by_window(start, end, amount, edges) == pytest.approx(expected)
-
-
-def test_the_highest_level_is_carried_into_windows_without_events() -> None:
-    start, end = np.array([0.0, 1.0, 5.0]), np.array([9.0, 3.0, 5.0])
-    edges = np.array([0.0, 2.0, 2.5, 4.0, 8.0, 12.0, 13.0])
-    assert highest_by_window(start, end, edges).tolist() == [2, 2, 2, 1, 1, 0]

@@ -59,6 +59,7 @@ class Ending:
         task_ids = workload.task_id[by_number]
 
         def checked(player: Player) -> tuple[bytes, int]:
+            player = player.laid_out()
             attempts = player.attempt_columns(player.attempts(), workload.task_id)
             part = Part(player.scheduler, task_ids, player.columns(by_number), attempts)
             return part_digest(part), len(attempts["task_id"])

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from scheduler_sim.engine.gangs import GangLog
 from scheduler_sim.engine.measuring.usage import energy_and_cost
 from scheduler_sim.engine.sharing import Shared
 from scheduler_sim.engine.simulation import set_up
+from scheduler_sim.engine.stored_schedule import laid_out
 from scheduler_sim.engine.workloads.workload import IntArray
 
 
@@ -30,8 +32,7 @@ class Player:
         task_keys: shape (n,), primary keys of the tasks in the workload's order.
         gangs: what tasks on several nodes held, where that is to be kept.
         handed_over: how many placements, in completion order, the writer has been given or the database holds.
-        reached: the last step was simulated to its end.
-        took: processor seconds of the last call of `advance`.
+        took: processor seconds of the last step.
     """
 
     scheduler: str
@@ -39,13 +40,18 @@ class Player:
     task_keys: IntArray
     gangs: GangLog = field(default_factory=GangLog)
     handed_over: int = 0
-    reached: bool = True
     took: float = 0.0
 
     def __post_init__(self) -> None:
+        self._turn = Lock()
+        self._before = self._progress
         self._ended = 0  # Attempts of the simulation that were looked at.
         self._open = Attempts.none()  # Those among them whose tasks have not finished.
         self._taken = 0  # Finished tasks whose attempts are no longer among the open ones.
+
+    def laid_out(self) -> "Player":
+        """Return the player as it stands, with a simulation whose columns lie by themselves (see `laid_out`)."""
+        return replace(self, simulation=laid_out(self.simulation))
 
     @property
     def done(self) -> bool:
@@ -62,14 +68,29 @@ class Player:
         """How many finished tasks have not been handed over."""
         return max(0, self.simulation.finished - self.handed_over)
 
+    def begin_step(self) -> None:
+        """Note how far the simulation is, before a step is simulated part by part."""
+        self.took, self._before = 0.0, self._progress
+
     def advance(self, *, until_time: float, max_events: int) -> None:
-        """Simulate a step, or a part of it when it holds more than `max_events` events."""
-        kernel, began = self.simulation.kernel, time.thread_time()
-        before = (kernel.clock, kernel.finished, kernel.queued)
-        self.simulation.advance(until_time=until_time, max_events=max_events)
-        self.took = time.thread_time() - began
-        # A call that finds no event up to `until_time` changes nothing: only then is the step's end reached.
-        self.reached = self.done or before == (kernel.clock, kernel.finished, kernel.queued)
+        """Simulate a part of a step, or all of it when it holds no more than `max_events` events.
+
+        One thread at a time does so.
+        """
+        with self._turn:
+            began = time.thread_time()
+            self.simulation.advance(until_time=until_time, max_events=max_events)
+            self.took += time.thread_time() - began
+
+    @property
+    def reached(self) -> bool:
+        """Whether the last step was simulated to its end: it changed nothing, which is so only then."""
+        return self.done or self._before == self._progress
+
+    @property
+    def _progress(self) -> tuple[float, int, int]:
+        kernel = self.simulation.kernel
+        return kernel.clock, kernel.finished, kernel.queued
 
     def take_rows(self) -> IntArray:
         """Return the finished rows that have not been handed over, and count them as handed over."""

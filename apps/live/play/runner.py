@@ -47,6 +47,9 @@ STEP_EVENTS = 2_500
 LARGEST_STEP_EVENTS = 40_000
 """The same where nothing is stored and policies are quick enough."""
 
+PARTS = 4
+"""With several threads each policy plays a long step in so many parts, one behind the other."""
+
 BATCH_ROWS = 5_000
 """A batch is written when so many placements wait; small enough to lose little work, large enough to be quick."""
 
@@ -257,16 +260,21 @@ class Runner:
     def _advance(self, crew: Crew, until_time: float) -> None:
         """Let every policy play up to `until_time`, or a part of that."""
         playing = [player for player in self.players if not player.done]
+        for player in playing:
+            player.begin_step()
         # What took longest begins first, so that no thread is left with it at the end.
         longest = sorted(playing, key=lambda player: -player.took)
         parts = [[player for player in longest if player.holds_lock]]
         parts += [[player] for player in longest if not player.holds_lock]
 
+        # Part by part, so that at the end a thread waits for the other no longer than one takes.
+        rounds = PARTS if crew.threads > 1 and self._step_events >= PARTS * STEP_EVENTS else 1
+
         def play(players: list[Player]) -> None:
             for player in players:
-                player.advance(until_time=until_time, max_events=self._step_events)
+                player.advance(until_time=until_time, max_events=self._step_events // rounds)
 
-        crew.each(play, [part for part in parts if part])
+        crew.each(play, [part for part in parts if part] * rounds)
         if self.configuration.keep != "results":
             took = sum(player.took for player in playing) / crew.threads
             if took < STEP_SECONDS / 2:

@@ -258,6 +258,17 @@ class Cluster:
         """Return the group number of every node, shape (nodes,)."""
         return np.repeat(np.arange(len(self.groups)), [group.count for group in self.groups])
 
+    def groups_at(self, node: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the group number of each of these nodes, which may be read only."""
+        if len(self.groups) == 1:
+            return np.broadcast_to(np.int64(0), node.shape)
+        return self.group_of_nodes()[node]
+
+    def at_groups(self, name: str, group: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Return one figure of each of these node groups, which may be read only."""
+        values = self.of_groups(name)
+        return np.broadcast_to(values[0], group.shape) if len(values) == 1 else values[group]
+
     @property
     def node_names(self) -> list[str]:
         """What nodes are called where a site does not name them: their group's name and a number from 1."""

@@ -13,8 +13,9 @@ from scheduler_sim.engine.crew import Crew
 from scheduler_sim.engine.errors import InvalidParameter, unknown_name
 from scheduler_sim.engine.library.page import as_page
 from scheduler_sim.engine.library.tables import Kind, table
+from scheduler_sim.engine.measuring.contest import Contest
 from scheduler_sim.engine.measuring.electricity import task_electricity
-from scheduler_sim.engine.measuring.metrics import TaskFigures, summarise, whole_run, winners
+from scheduler_sim.engine.measuring.metrics import TaskFigures, summarise, whole_run
 from scheduler_sim.engine.measuring.usage import energy_and_cost
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.workloads.workload import BoolArray, Workload
@@ -144,7 +145,7 @@ class Result:
 
     @cached_property
     def _rows(self) -> list[dict[str, Any]]:
-        won = winners({name: simulation.outcome().finish_time for name, simulation in self.simulations.items()})
+        won = Contest.of({name: simulation.outcome().finish_time for name, simulation in self.simulations.items()}).won
 
         def row_of(name: str) -> dict[str, Any]:
             simulation = self.simulations[name]

@@ -5,38 +5,51 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.contract import Outcome
-from scheduler_sim.engine.workloads.workload import BoolArray, Workload
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray, Workload
 
 SIZE_BINS_PER_DECADE = 4
+NO_BIN = np.iinfo(np.int64).min
 FRACTION_BINS = 20
 """Equal bins over 0 to 1; the last one holds 1 itself."""
 
 
-def wait_by_size(workload: Workload, outcome: Outcome, scored: BoolArray | None = None) -> list[dict[str, Any]]:
-    """Return the mean wait of finished tasks by size, in bins of a quarter of a decade.
+def size_bins(workload: Workload) -> IntArray:
+    """Return the bin of each task's size, a quarter of a decade each, shape (n,); `NO_BIN` for a size without one.
 
-    The run time is the size of a task whose size is not known; tasks of size 0 have no logarithm and are left out.
+    The run time is the size of a task whose size is not known; tasks of size 0 have no logarithm.
+    """
+    size = np.where(np.isnan(workload.size), workload.runtime, workload.size)
+    bins = np.full(len(size), NO_BIN)
+    sized = size > 0
+    bins[sized] = np.floor(np.log10(size[sized]) * SIZE_BINS_PER_DECADE)
+    return bins
+
+
+def wait_by_size(wait: FloatArray, bins: IntArray) -> list[dict[str, Any]]:
+    """Return the mean wait of tasks by size.
+
+    Args:
+        wait: shape (m,), of finished tasks, seconds. bins: shape (m,), of each (see `size_bins`).
 
     Returns:
         for each bin that holds a task: `from` and `to` (the workload's unit of size), `count`, `mean_wait_time`.
     """
-    every_size = np.where(np.isnan(workload.size), workload.runtime, workload.size)
-    chosen = ~np.isnan(outcome.finish_time) & (every_size > 0)
-    if scored is not None:
-        chosen &= scored
-    size = every_size[chosen]
-    wait = outcome.start_time[chosen] - outcome.ready_time[chosen]
-    bins, bin_ = np.unique(np.floor(np.log10(size) * SIZE_BINS_PER_DECADE).astype(np.int64), return_inverse=True)
-    count = np.bincount(bin_, minlength=len(bins))
-    total = np.bincount(bin_, weights=wait, minlength=len(bins))
+    sized = bins != NO_BIN
+    if not sized.all():
+        wait, bins = wait[sized], bins[sized]
+    if not len(bins):
+        return []
+    lowest = int(bins.min())
+    count = np.bincount(bins - lowest)
+    total = np.bincount(bins - lowest, weights=wait)
     return [
         {
-            "from": float(10.0 ** (number / SIZE_BINS_PER_DECADE)),
-            "to": float(10.0 ** ((number + 1) / SIZE_BINS_PER_DECADE)),
-            "count": int(held),
-            "mean_wait_time": float(waited / held),
+            "from": float(10.0 ** ((lowest + place) / SIZE_BINS_PER_DECADE)),
+            "to": float(10.0 ** ((lowest + place + 1) / SIZE_BINS_PER_DECADE)),
+            "count": int(count[place]),
+            "mean_wait_time": float(total[place] / count[place]),
         }
-        for number, held, waited in zip(bins.tolist(), count.tolist(), total.tolist(), strict=True)
+        for place in np.flatnonzero(count).tolist()
     ]
 
 

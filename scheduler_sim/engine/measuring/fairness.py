@@ -11,10 +11,20 @@ import numpy as np
 
 from scheduler_sim.engine.clusters.paces import Paces, kinds_allowed
 from scheduler_sim.engine.formulas import played_runtime
-from scheduler_sim.engine.numerics.grouped import divide, group_percentile
+from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.numerics.grouped import (
+    divide,
+    group_percentile,
+    order_of_groups,
+    sort_in_groups,
+    sums_of_pairs,
+)
 from scheduler_sim.engine.numerics.histogram import LogHistogram
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray
+
+Rows = IntArray | slice
+"""Tasks by their rows; all of them are a slice, which copies nothing."""
 
 ROUNDING = 1e-9
 """Below so little above 1 a task got its equal share."""
@@ -50,24 +60,27 @@ class FairShares:
             present &= done | (outcome.history.ending < 0)
         rows = np.flatnonzero(done)
         alone, part = alone_times(simulation, rows)
+        crowd = contention(ready, finish, present, completion_order=outcome.completion_order)
         took = finish[rows] - ready[rows]
-        fair = alone * np.maximum(1.0, contention(ready, finish, present)[rows] * part)
+        fair = alone * np.maximum(1.0, crowd[rows] * part)
         rho, due, got = np.full((3, len(ready)), np.nan)
         rho[rows] = divide(took, fair)
         got[rows] = np.where(fair > 0, alone * part, np.nan)
         due[rows] = got[rows] * rho[rows]
         return cls(rho, due, got)
 
-    def by_window(self, users: IntArray, rows: IntArray, window: IntArray, windows: int) -> dict[str, FloatArray]:
+    def by_window(self, users: IntArray | None, rows: Rows, window: IntArray, windows: int) -> dict[str, FloatArray]:
         """Return the figures of each window of time by name, shape (windows,) each; NaN where it has no task.
 
         Args:
             users: shape (n,), see `sharers`. rows: shape (m,), the tasks that count. window: shape (m,), of each.
         """
-        known = ~np.isnan(self.rho[rows])
-        rows, window = rows[known], window[known]
-        rho, count = self.rho[rows], np.bincount(window, minlength=windows)
-        ordered = rho[np.lexsort((rho, window))]
+        rho = self.rho[rows]
+        known = ~np.isnan(rho)
+        if not known.all():
+            rows, window, rho = np.arange(len(self.rho))[rows][known], window[known], rho[known]
+        count = np.bincount(window, minlength=windows)
+        ordered = sort_in_groups(rho[order_of_groups(window)], count)
         share, _, of_window = self.of_users(users, rows, window)
         return {
             "mean_rho": divide(np.bincount(window, rho, windows), count),
@@ -78,22 +91,23 @@ class FairShares:
             "least_share": _least(share, of_window, windows),
         }
 
-    def of_users(self, users: IntArray, rows: IntArray, group: IntArray) -> tuple[FloatArray, IntArray, IntArray]:
+    def of_users(
+        self, users: IntArray | None, rows: Rows, group: IntArray
+    ) -> tuple[FloatArray, IntArray | None, IntArray]:
         """Return the attained share of each user in each group of tasks: all that was got over all that was due.
 
         Args:
-            users: shape (n,). rows: shape (m,), the tasks that count, none of them NaN. group: shape (m,).
+            users: shape (n,), see `sharers`. rows: shape (m,), the tasks that count, none of them NaN. group: shape
+                (m,).
 
         Returns:
-            share, user and group of each pair that has tasks, by group and then user.
+            share, user and group of each pair that has tasks, by group and then user; where tasks count for
+            themselves, the share and the group of each task in the order of `rows`, and None.
         """
-        size = int(users.max(initial=0)) + 1
-        pairs, pair = np.unique(group * size + users[rows], return_inverse=True)
-        return (
-            divide(np.bincount(pair, self.got[rows], len(pairs)), np.bincount(pair, self.due[rows], len(pairs))),
-            pairs % size,
-            pairs // size,
-        )
+        if users is None:
+            return divide(self.got[rows], self.due[rows]), None, group
+        groups, user, (got, due) = sums_of_pairs(group, users[rows], self.got[rows], self.due[rows])
+        return divide(got, due), user, groups
 
     def as_json(self, simulation: Simulation, scored: BoolArray | None = None) -> dict[str, Any]:
         """Return the distribution of rho, and who got least: `rho`, `users`, `worst_user` and its `share`.
@@ -111,7 +125,7 @@ class FairShares:
         return {
             "rho": LogHistogram.of(self.rho[rows]).as_json(),
             "users": len(share),
-            "worst_user": None if worst is None or names == ("",) else names[user[worst]],
+            "worst_user": None if worst is None or user is None else names[user[worst]],
             "share": None if worst is None else float(share[worst]),
         }
 
@@ -127,39 +141,78 @@ def jain(values: FloatArray, group: IntArray, groups: int) -> FloatArray:
 
 
 def _least(values: FloatArray, group: IntArray, groups: int) -> FloatArray:
-    found = np.full(groups, np.inf)
-    np.minimum.at(found, group, values)
-    return np.where(np.isinf(found), np.nan, found)
+    found, count = np.full(groups, np.nan), np.bincount(group, minlength=groups)
+    held = count > 0
+    if held.any():
+        found[held] = np.minimum.reduceat(values[order_of_groups(group)], (np.cumsum(count) - count)[held])
+    return found
 
 
-def sharers(simulation: Simulation) -> IntArray:
-    """Return who each task belongs to, shape (n,): its user, or itself where the workload names no users."""
-    workload = simulation.workload
-    return np.arange(len(workload)) if workload.user.names == ("",) else workload.user.codes
+def sharers(simulation: Simulation) -> IntArray | None:
+    """Return the user of each task, shape (n,); None where the workload names none, and tasks count for themselves."""
+    user = simulation.workload.user
+    return None if user.names == ("",) else user.codes
 
 
-def contention(ready: FloatArray, finish: FloatArray, present: BoolArray) -> FloatArray:
+def contention(
+    ready: FloatArray, finish: FloatArray, present: BoolArray, *, completion_order: IntArray | None = None
+) -> FloatArray:
     """Return how many tasks were ready and not done, the mean of each task's own time, shape (n,); never below 1.
 
     Args:
         ready, finish: shape (n,), seconds; NaN for a finish that is not known.
         present: shape (n,), tasks that count.
+        completion_order: rows by their finish, where these are known.
     """
+    ready, finish = np.ascontiguousarray(ready), np.ascontiguousarray(finish)
     begun = np.flatnonzero(present)
     done = begun[~np.isnan(finish[begun])]
-    times = np.concatenate([ready[begun], finish[done]])
-    order = np.argsort(times, kind="stable")
-    ordered = times[order]
-    level = np.cumsum(np.where(order < len(begun), 1, -1))
-    passed = np.concatenate([[0.0], np.cumsum(level[:-1] * np.diff(ordered))])
-    integral = np.empty(len(times))
-    integral[order] = passed[: len(times)]
+    if not _ascends(ready, begun):
+        begun = begun[np.argsort(ready[begun], kind="stable")]
+    if completion_order is not None and len(completion_order) == len(done) and _ascends(finish, completion_order):
+        done = completion_order
+    else:
+        done = done[np.argsort(finish[done], kind="stable")]
     found = np.ones(len(ready))
-    of_done = np.flatnonzero(~np.isnan(finish[begun]))
-    length = finish[done] - ready[done]
-    mean = np.divide(integral[len(begun) :] - integral[of_done], length, out=np.ones(len(done)), where=length > 0)
-    found[done] = np.maximum(mean, 1.0)
+    _crowd(ready, finish, begun, done, np.zeros(len(ready)), found)
     return found
+
+
+@kernel
+def _ascends(times: FloatArray, rows: IntArray) -> bool:
+    """Tell whether the times of rows are all known and none is before the one before it."""
+    before = -np.inf
+    for row in rows:
+        if not times[row] >= before:
+            return False
+        before = times[row]
+    return True
+
+
+@kernel
+def _crowd(
+    ready: FloatArray, finish: FloatArray, begun: IntArray, done: IntArray, passed: FloatArray, found: FloatArray
+) -> None:
+    """Write the mean number of tasks that were there with each one that is done.
+
+    Args:
+        begun, done: rows by the time at which they come, and at which they go.
+        passed: shape (n,), for the integral of the number over time at which each comes.
+    """
+    level, integral, before, came = 0, 0.0, 0.0, 0
+    for row in done:
+        while came < len(begun) and ready[begun[came]] <= finish[row]:
+            time = ready[begun[came]]
+            if level > 0:
+                integral += level * (time - before)
+            passed[begun[came]] = integral
+            level, before, came = level + 1, time, came + 1
+        integral += level * (finish[row] - before)
+        before = finish[row]
+        level -= 1
+        length = finish[row] - ready[row]
+        mean = (integral - passed[row]) / length if length > 0 else 1.0
+        found[row] = max(mean, 1.0)
 
 
 def alone_times(simulation: Simulation, rows: IntArray) -> tuple[FloatArray, FloatArray]:

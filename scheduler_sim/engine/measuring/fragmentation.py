@@ -9,6 +9,7 @@ from scheduler_sim.engine.clusters.cluster import Cluster
 from scheduler_sim.engine.clusters.demand import Demands, GpuNeeds, NodeGroups, demands
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.contract import Options, Outcome
+from scheduler_sim.engine.crew import Each
 from scheduler_sim.engine.formulas import data_time, hybrid_sides, played_runtime
 from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray, Workload
 
@@ -17,7 +18,12 @@ MOST_NUMBERS = 2**18
 
 
 def gpu_fragmentation(
-    workload: Workload, cluster: Cluster, outcomes: Mapping[str, Outcome], instants: FloatArray, options: Options
+    workload: Workload,
+    cluster: Cluster,
+    outcomes: Mapping[str, Outcome],
+    instants: FloatArray,
+    options: Options,
+    each: Each = map,
 ) -> dict[str, FloatArray]:
     """Return for each outcome the expected share of all GPUs that is fragmented at k instants, shape (k,), 0 to 1.
 
@@ -30,6 +36,7 @@ def gpu_fragmentation(
     Args:
         instants: ascending seconds on the workload's clock; what starts or ends at one has done so.
         options: how the outcomes were simulated.
+        each: how the outcomes are gone through, one after the other or side by side.
 
     Returns:
         Nothing where outcomes do not tell what is free on each node (`_told`), and nothing for a policy under which
@@ -48,8 +55,8 @@ def gpu_fragmentation(
     nodes = np.flatnonzero(groups.gpus[group] > 0)
     width = int(groups.gpus.max())
     step = max(MOST_NUMBERS // ((len(instants) + 1) * width), 1)
-    expected = {}
-    for name, outcome in outcomes.items():
+
+    def expected(outcome: Outcome) -> FloatArray:
         held = _Held(workload, cluster, outcome, asked, instants, options)
         lost = np.zeros(len(instants), np.int64)
         for part in (nodes[first : first + step] for first in range(0, len(nodes), step)):
@@ -57,8 +64,9 @@ def gpu_fragmentation(
             rooms = np.where(shared > 0, MILLI - shared, 0)
             whole = groups.gpus[group[part]] - gpus - (shared > 0).sum(axis=2)
             lost += _lost(groups.cpu[group[part]] - cores, whole, rooms, needs, allowed[:, group[part]])
-        expected[name] = lost / (len(workload) * cluster.gpus * MILLI)
-    return expected
+        return lost / (len(workload) * cluster.gpus * MILLI)
+
+    return dict(zip(outcomes, each(expected, outcomes.values()), strict=True))
 
 
 def _told(asked: Demands) -> bool:

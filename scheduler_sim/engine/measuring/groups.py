@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from scheduler_sim.engine.crew import Each
 from scheduler_sim.engine.measuring.electricity import task_electricity
-from scheduler_sim.engine.measuring.metrics import TaskFigures
+from scheduler_sim.engine.measuring.metrics import Observed
 from scheduler_sim.engine.measuring.usage import energy_and_cost, holdings
-from scheduler_sim.engine.numerics.grouped import divide, group_percentile
+from scheduler_sim.engine.numerics.grouped import divide, group_percentile, group_sum, order_of_groups, sort_in_groups
 from scheduler_sim.engine.numerics.paired import BATCHES, CONFIDENCE
 from scheduler_sim.engine.numerics.statistics import holm
 from scheduler_sim.engine.simulation import Simulation
@@ -178,33 +178,48 @@ class GroupFigures:
     difference_p_value: FloatArray
 
 
-def group_figures(
-    simulations: Mapping[str, Simulation], *, scored: BoolArray | None = None, each: Each = map
-) -> Iterator[tuple[str, GroupFigures]]:
-    """Yield the figures of every policy's groups; the first policy is the base of the differences.
+class Grouped:
+    """The groups of the tasks that all policies of a run finished, from which the figures of each policy are made.
 
-    The same tasks stand behind the figures of all policies: those that each of them finished. In a closed loop the
-    hours are those of the recorded arrivals.
+    In a closed loop the hours are those of the recorded arrivals.
 
     Args:
-        simulations: by policy name, all of one workload.
+        simulations: by policy name, all of one workload; the first policy is the base of the differences.
         scored: shape (n,), tasks whose figures count; all by default.
-        each: how the policies are gone through, one after the other or side by side.
+        each: how the groupings are gone through, one after the other or side by side.
     """
-    first = next(iter(simulations.values()))
-    counted = np.ones(len(first.workload), bool) if scored is None else scored.copy()
-    for simulation in simulations.values():
-        counted &= ~np.isnan(simulation.outcome().finish_time)
-    rows = np.flatnonzero(counted)
-    every = list(each(_Groups, groupings(first.recorded, rows))) if len(rows) else []
-    base, came = first.outcome().finish_time[rows], first.workload.arrival_time[rows]
 
-    def of_policy(simulation: Simulation) -> GroupFigures:
+    def __init__(
+        self, simulations: Mapping[str, Simulation], *, scored: BoolArray | None = None, each: Each = map
+    ) -> None:
+        first = next(iter(simulations.values()))
+        counted = np.ones(len(first.workload), bool) if scored is None else scored.copy()
+        for known in each(lambda one: ~np.isnan(one.outcome().finish_time), simulations.values()):
+            counted &= known
+        self._rows = np.flatnonzero(counted)
+        self._every = list(each(_Groups, groupings(first.recorded, self._rows))) if len(self._rows) else []
+        self._base = first.outcome().finish_time[self._rows]
+        self._came = first.workload.arrival_time[self._rows]
+
+    def figures(self, observed: Observed) -> GroupFigures:
+        """Return the figures of one policy's groups."""
+        rows, simulation = self._rows, observed.simulation
         # Nothing is added to it but in a closed loop, where tasks come at other instants under each policy.
-        later = simulation.workload.arrival_time[rows] - came
-        return _joined(every, _Tasks.of(simulation, rows, simulation.outcome().finish_time[rows] - base - later))
+        later = simulation.workload.arrival_time[rows] - self._came
+        difference = simulation.outcome().finish_time[rows] - self._base - later
+        return _joined(self._every, _Tasks.of(observed, rows, difference))
 
-    yield from zip(simulations, each(of_policy, simulations.values()), strict=True)
+
+def group_figures(
+    simulations: Mapping[str, Simulation], *, scored: BoolArray | None = None
+) -> Iterator[tuple[str, GroupFigures]]:
+    """Yield the figures of every policy's groups, which `Grouped` tells of.
+
+    The same tasks stand behind the figures of all policies.
+    """
+    grouped = Grouped(simulations, scored=scored)
+    for name, simulation in simulations.items():
+        yield name, grouped.figures(Observed(simulation))
 
 
 def group_changes(
@@ -235,10 +250,11 @@ def group_changes(
     order = np.argsort(first, kind="stable")
     rows, others = counted[0][first[order]], counted[1][second[order]]
     every = [_Groups(grouping) for grouping in groupings(before.recorded, rows)] if len(rows) else []
-    times = [TaskFigures.of(one.workload, one.outcome()).job_completion_time for one in (before, after)]
+    observed = [Observed(one) for one in (before, after)]
+    times = [one.figures.job_completion_time for one in observed]
     return (
-        _joined(every, _Tasks.of(before, rows, np.zeros(len(rows)))),
-        _joined(every, _Tasks.of(after, others, times[1][others] - times[0][rows])),
+        _joined(every, _Tasks.of(observed[0], rows, np.zeros(len(rows)))),
+        _joined(every, _Tasks.of(observed[1], others, times[1][others] - times[0][rows])),
     )
 
 
@@ -255,7 +271,7 @@ def _joined(every: "list[_Groups]", tasks: "_Tasks") -> GroupFigures:
 def figures_of_rows(simulation: Simulation, rows: IntArray) -> dict[str, float]:
     """Return the figures of some finished tasks taken together, by the names of `GroupFigures`; at least one task."""
     one = _Groups(Grouping("all", np.zeros(len(rows), np.int64), ("",)))
-    columns = one.figures(_Tasks.of(simulation, rows, simulation.outcome().finish_time[rows]))
+    columns = one.figures(_Tasks.of(Observed(simulation), rows, simulation.outcome().finish_time[rows]))
     return {name: float(columns[name][0]) for name in TARGETED}
 
 
@@ -278,40 +294,37 @@ class _Tasks:
     """What one policy did with the m tasks that are counted, shape (m,) each, in order of arrival."""
 
     wait: FloatArray
-    by_wait: IntArray
     completion: FloatArray
     slowdown: FloatArray
     core_hours: FloatArray
     gpu_hours: FloatArray
-    taken: Mapping[str, FloatArray]
+    taken: Mapping[str, FloatArray | None]
     difference: FloatArray
 
     @classmethod
-    def of(cls, simulation: Simulation, rows: IntArray, difference: FloatArray) -> "_Tasks":
-        outcome = simulation.outcome()
-        figures, held = TaskFigures.of(simulation.workload, outcome), holdings(simulation, rows)
-        wait = figures.wait_time[rows]
+    def of(cls, observed: Observed, rows: IntArray, difference: FloatArray) -> "_Tasks":
+        figures, held = observed.figures, holdings(observed.simulation, rows)
         return cls(
-            wait=wait,
-            by_wait=np.argsort(wait),
+            wait=figures.wait_time[rows],
             completion=figures.job_completion_time[rows],
             slowdown=figures.bounded_slowdown[rows],
             core_hours=held.cores * held.cpu_held / SECONDS_PER_HOUR,
             gpu_hours=held.gpus * held.gpu_held / SECONDS_PER_HOUR,
-            taken=_taken(simulation, rows),
+            taken=_taken(observed.simulation, rows),
             difference=difference,
         )
 
 
-def _taken(simulation: Simulation, rows: IntArray) -> dict[str, FloatArray]:
-    """Return what tasks took in energy and money, by the names of `GroupFigures`; NaN where that is not known."""
-    energy, cost = energy_and_cost(simulation, rows)
-    unknown = np.full(len(rows), np.nan)
+def _taken(simulation: Simulation, rows: IntArray) -> dict[str, FloatArray | None]:
+    """Return what tasks took in energy and money, by the names of `GroupFigures`; None where that is not known."""
+    cluster, signals = simulation.cluster, simulation.signals
+    energy, cost = energy_and_cost(simulation, rows) if cluster.states_watts or cluster.states_prices else (None, None)
+    is_weighed = signals is not None and cluster.states_watts
     return {
-        "energy_joules": energy if simulation.cluster.states_watts else unknown,
-        "cost_usd": cost if simulation.cluster.states_prices else unknown,
-        "carbon_kg": task_electricity(simulation, "carbon", rows),
-        "electricity_usd": task_electricity(simulation, "price", rows),
+        "energy_joules": energy if cluster.states_watts else None,
+        "cost_usd": cost if cluster.states_prices else None,
+        "carbon_kg": task_electricity(simulation, "carbon", rows) if is_weighed else None,
+        "electricity_usd": task_electricity(simulation, "price", rows) if is_weighed else None,
     }
 
 
@@ -321,8 +334,7 @@ class _Groups:
     def __init__(self, grouping: Grouping) -> None:
         self.grouping = grouping
         self.codes = grouping.codes
-        # So short that NumPy sorts them by their digits, in O(n).
-        self.short = grouping.codes.astype(np.uint16)
+        self.order = order_of_groups(self.codes)
         self.size = len(grouping.names)
         self.count = np.bincount(self.codes, minlength=self.size)
         self.spanned = self.count >= 2 * BATCHES
@@ -331,9 +343,8 @@ class _Groups:
 
     def _spans(self) -> IntArray:
         """Return the span of arrivals of each task, BATCHES a group: as equal as `np.array_split` makes them."""
-        order = np.argsort(self.short, kind="stable")
-        rank = np.empty(len(order), np.int64)
-        rank[order] = np.arange(len(order)) - np.repeat(np.cumsum(self.count) - self.count, self.count)
+        rank = np.empty(len(self.order), np.int64)
+        rank[self.order] = np.arange(len(self.order)) - np.repeat(np.cumsum(self.count) - self.count, self.count)
         length, longer = np.divmod(self.count, BATCHES)
         length, longer = length[self.codes], longer[self.codes]
         in_longer = longer * (length + 1)
@@ -343,8 +354,7 @@ class _Groups:
 
     def figures(self, tasks: _Tasks) -> dict[str, Any]:
         """Return the columns of `GroupFigures` of one policy."""
-        by_wait = tasks.by_wait
-        ordered = tasks.wait[by_wait[np.argsort(self.short[by_wait], kind="stable")]]
+        ordered = sort_in_groups(tasks.wait[self.order], self.count)
         merged = np.zeros(self.size, np.int64)
         if self.grouping.merged:
             merged[-1] = self.grouping.merged
@@ -360,9 +370,9 @@ class _Groups:
             "p95_wait_time": group_percentile(ordered, self.count, 95),
             "mean_job_completion_time": self._mean(tasks.completion),
             "mean_bounded_slowdown": self._mean(tasks.slowdown),
-            "core_hours": np.bincount(self.codes, tasks.core_hours, self.size),
-            "gpu_hours": np.bincount(self.codes, tasks.gpu_hours, self.size),
-            **{name: np.bincount(self.codes, values, self.size) for name, values in tasks.taken.items()},
+            "core_hours": self._sum(tasks.core_hours),
+            "gpu_hours": self._sum(tasks.gpu_hours),
+            **{name: self._sum(values) for name, values in tasks.taken.items()},
             "sooner_count": np.bincount(self.codes[tasks.difference < 0], minlength=self.size),
             "later_count": np.bincount(self.codes[tasks.difference > 0], minlength=self.size),
             "difference": difference,
@@ -370,6 +380,9 @@ class _Groups:
             "difference_high": difference + reach,
             "difference_p_value": p_value,
         }
+
+    def _sum(self, values: FloatArray | None) -> FloatArray:
+        return np.full(self.size, np.nan) if values is None else group_sum(self.codes, values, self.size)
 
     def _mean(self, values: FloatArray) -> FloatArray:
         return divide(np.bincount(self.codes, values, self.size), self.count)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 
@@ -9,11 +10,18 @@ from scheduler_sim.engine.contract import ENDINGS, History, Outcome
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.formulas import bounded_slowdown
 from scheduler_sim.engine.measuring.electricity import Electricity
-from scheduler_sim.engine.measuring.fairness import FairShares, jain, sharers
+from scheduler_sim.engine.measuring.fairness import FairShares, Rows, jain, sharers
 from scheduler_sim.engine.measuring.usage import Usage
-from scheduler_sim.engine.numerics.grouped import divide, group_percentile
+from scheduler_sim.engine.numerics.grouped import (
+    divide,
+    group_percentile,
+    order_of_groups,
+    sort_in_groups,
+    sums_of_pairs,
+)
 from scheduler_sim.engine.numerics.spans import held_by_window, highest_by_window, window_of
 from scheduler_sim.engine.simulation import Simulation
+from scheduler_sim.engine.stored_schedule import laid_out
 from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray, Workload
 
 PERCENTS = (50, 95, 99)
@@ -48,6 +56,64 @@ class TaskFigures:
             needed = np.where(outcome.history.ending >= 0, outcome.history.service_time, actual)
         slowdown = np.where(finished, bounded_slowdown(completion, needed), np.nan)
         return cls(wait_time=wait, job_completion_time=completion, actual_time=actual, bounded_slowdown=slowdown)
+
+
+class Observed:
+    """What one policy did, as its figures are read from it: what several of them need is worked out once.
+
+    Args:
+        simulation: played to its end or to any point before.
+        scored: shape (n,), tasks whose figures count; all by default.
+
+    Attributes:
+        simulation: as it stood, with columns that lie by themselves.
+        rows: of finished tasks whose figures count, ascending.
+    """
+
+    def __init__(self, simulation: Simulation, scored: BoolArray | None = None) -> None:
+        self.simulation, self.scored = laid_out(simulation), scored
+        counted = ~np.isnan(self.simulation.outcome().finish_time)
+        if scored is not None:
+            counted &= scored
+        self.rows: Rows = slice(None) if counted.all() else np.flatnonzero(counted)
+        self._ordered: dict[str, FloatArray] = {}
+
+    @cached_property
+    def figures(self) -> TaskFigures:
+        """What each task experienced."""
+        return TaskFigures.of(self.simulation.workload, self.simulation.outcome())
+
+    @cached_property
+    def shares(self) -> FairShares:
+        """What each task got of an equal share."""
+        return FairShares.of(self.simulation)
+
+    @cached_property
+    def usage(self) -> Usage:
+        """What tasks kept busy and held."""
+        return Usage.of(self.simulation)
+
+    @cached_property
+    def history(self) -> History:
+        """What the tasks of `rows` went through."""
+        return self.simulation.history(self.rows)
+
+    @cached_property
+    def waits(self) -> tuple[FloatArray, FloatArray]:
+        """The spans in which tasks were ready and did not run."""
+        return self.simulation.waits()
+
+    @cached_property
+    def waits_in_order(self) -> tuple[FloatArray, FloatArray]:
+        """When such spans begin, and when they end, in ascending order each."""
+        begin, end = self.waits
+        return np.sort(begin), np.sort(end)
+
+    def ordered(self, name: str) -> FloatArray:
+        """Return one of `TaskFigures`, of `rows`, in ascending order."""
+        if name not in self._ordered:
+            self._ordered[name] = np.sort(getattr(self.figures, name)[self.rows])
+        return self._ordered[name]
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,12 +207,7 @@ class Summary:
 
 
 def summarise(
-    simulation: Simulation,
-    *,
-    edges: FloatArray,
-    won: BoolArray | None = None,
-    scored: BoolArray | None = None,
-    shares: FairShares | None = None,
+    simulation: Simulation, *, edges: FloatArray, won: BoolArray | None = None, scored: BoolArray | None = None
 ) -> Summary:
     """Compute the figures of all windows in one pass over the columns.
 
@@ -156,55 +217,66 @@ def summarise(
         won: shape (n,), tasks that this policy won; by default none is known, and wins and losses are 0.
         scored: shape (n,), tasks whose figures count; all by default. Devices, queue and energy count every task,
             because they were there.
-        shares: those of the simulation, where they are known already.
     """
-    workload, outcome, usage = simulation.workload, simulation.outcome(), Usage.of(simulation)
-    figures = TaskFigures.of(workload, outcome)
-    finished = ~np.isnan(outcome.finish_time)
-    counted = finished if scored is None else finished & scored
+    return summary_of(Observed(simulation, scored), edges=edges, won=won)
+
+
+def summary_of(observed: Observed, *, edges: FloatArray, won: BoolArray | None = None) -> Summary:
+    """Return `summarise` of what is laid out already, for figures of other windows too."""
+    simulation, usage, figures = observed.simulation, observed.usage, observed.figures
+    workload, outcome = simulation.workload, simulation.outcome()
     windows = len(edges) - 1
     length = np.diff(edges)
-    rows = np.flatnonzero(counted)
+    rows, history = observed.rows, observed.history
     window = window_of(outcome.finish_time[rows], edges)
-    rows, window = rows[window >= 0], window[window >= 0]
+    inside = window >= 0
+    is_whole = bool(inside.all())
+    if not is_whole:
+        rows, window = np.arange(len(workload))[rows][inside], window[inside]
+        history = history[np.flatnonzero(inside)]
     count = np.bincount(window, minlength=windows).astype(np.int64)
+    order = order_of_groups(window) if windows > 1 or not is_whole else None
     wins = np.zeros(windows, np.int64)
     if won is not None:
         wins = np.bincount(window[won[rows]], minlength=windows).astype(np.int64)
-    asked = np.ones(len(workload), bool) if scored is None else scored
+    asked = slice(None) if observed.scored is None else observed.scored
     share = divide(1.0, length)
-    ready, began = simulation.waits()
-    history = simulation.history(rows)
+    ready, began = observed.waits
     passed = outcome.finish_time[rows] - outcome.start_time[rows]
-    shares = shares or FairShares.of(simulation)
+
+    def distribution(name: str) -> dict[str, FloatArray]:
+        values = getattr(figures, name)[rows]
+        ordered = observed.ordered(name) if order is None else sort_in_groups(values[order], count)
+        return _distribution(name, values, ordered, window, count)
+
     return Summary(
         window_start_time=edges[:-1],
         window_end_time=edges[1:],
         arrived_count=_count(workload.arrival_time[asked], edges),
         started_count=_count(outcome.start_time[asked], edges),
         finished_count=count,
-        **_distribution("job_completion_time", figures.job_completion_time[rows], window, count),
-        **_distribution("wait_time", figures.wait_time[rows], window, count),
+        **distribution("job_completion_time"),
+        **distribution("wait_time"),
         mean_bounded_slowdown=divide(np.bincount(window, figures.bounded_slowdown[rows], windows), count),
         makespan=length,
         throughput=count * share,
         cpu_utilisation=divide(usage.busy_core_seconds(edges), usage.cores * length),
         gpu_utilisation=divide(usage.busy_gpu_seconds(edges), usage.gpus * length),
         mean_queue_length=held_by_window(ready, began, np.ones(len(ready)), edges) * share,
-        max_queue_length=highest_by_window(ready, began, edges),
+        max_queue_length=highest_by_window(*observed.waits_in_order, edges),
         energy_joules=usage.energy_joules(edges),
         idle_energy_joules=usage.idle_energy_joules(edges),
         cost_usd=usage.cost_usd(edges),
         wins=wins,
         losses=(count - wins) if won is not None else np.zeros(windows, np.int64),
-        fairness=_fairness(workload, figures.bounded_slowdown, rows, window, windows),
+        fairness=_fairness(workload, figures.bounded_slowdown[rows], rows, window, windows),
         attempts_mean=divide(np.bincount(window, history.attempts, windows), count),
         service_time=_sum(history.service_time, window, windows),
         lost_time=_sum(history.lost_time, window, windows),
         suspended_time=_sum(passed - history.held_time, window, windows),
         timed_out_count=_ended(history, "timed_out", window, windows),
         failed_count=_ended(history, "failed", window, windows),
-        **shares.by_window(sharers(simulation), rows, window, windows),
+        **observed.shares.by_window(sharers(simulation), rows, window, windows),
         **vars(Electricity.of(usage, simulation.signals, edges)),
         **usage.sleep_figures(edges),
     )
@@ -219,9 +291,9 @@ def whole_run(workload: Workload, outcomes: Sequence[Outcome], scored: BoolArray
     arrivals = workload.arrival_time[rows]
     if not len(arrivals):
         return 0.0, 0.0
-    ends = [outcome.finish_time[rows] for outcome in outcomes]
-    latest = [float(np.nanmax(end)) for end in ends if not np.isnan(end).all()]
-    return float(arrivals.min()), max([float(arrivals.min()), *latest])
+    first = float(arrivals.min())
+    # What is not known, NaN, is not the largest; where nothing is, the maximum is the first arrival.
+    return first, max([first, *(float(np.fmax.reduce(one.finish_time[rows], initial=first)) for one in outcomes)])
 
 
 def check_scored_part(warmup: float, cooldown: float) -> None:
@@ -283,22 +355,6 @@ def measured(workload: Workload, *, warmup: float = 0.0, cooldown: float = 0.0) 
     return chosen
 
 
-def winners(finish_times: Mapping[str, FloatArray]) -> dict[str, BoolArray]:
-    """Tell for each policy which of n tasks it finished first; those that tie share the win.
-
-    Args:
-        finish_times: by policy, shape (n,) each; NaN where a task has not finished, which never wins.
-    """
-    best = np.fmin.reduce(list(finish_times.values()))
-    return {name: finish == best for name, finish in finish_times.items()}
-
-
-def win_matrix(finish_times: Mapping[str, FloatArray]) -> IntArray:
-    """Return, shape (policies, policies), how many tasks the policy of the row finished before that of the column."""
-    columns = list(finish_times.values())
-    return np.array([[int(np.sum(one < other)) for other in columns] for one in columns], np.int64)
-
-
 def regret(job_completion_time: float, of_oracle: float) -> float:
     """Return how much longer than under the oracle: completion time / the oracle's - 1; NaN for an oracle's zero."""
     return job_completion_time / of_oracle - 1.0 if of_oracle > 0 else float("nan")
@@ -318,9 +374,14 @@ def _ended(history: History, ending: str, window: IntArray, windows: int) -> Int
     return np.bincount(window[history.ending == ENDINGS.index(ending)], minlength=windows).astype(np.int64)
 
 
-def _distribution(name: str, values: FloatArray, window: IntArray, count: IntArray) -> dict[str, FloatArray]:
-    """Return mean, least, largest and percentiles (linear between order statistics) of each window's values."""
-    ordered = values[np.lexsort((values, window))] if len(count) > 1 else np.sort(values)
+def _distribution(
+    name: str, values: FloatArray, ordered: FloatArray, window: IntArray, count: IntArray
+) -> dict[str, FloatArray]:
+    """Return mean, least, largest and percentiles (linear between order statistics) of each window's values.
+
+    Args:
+        ordered: those of the first window first, ascending within each.
+    """
     return {
         f"mean_{name}": divide(np.bincount(window, values, len(count)), count),
         f"min_{name}": group_percentile(ordered, count, 0),
@@ -329,12 +390,9 @@ def _distribution(name: str, values: FloatArray, window: IntArray, count: IntArr
     }
 
 
-def _fairness(workload: Workload, slowdown: FloatArray, rows: IntArray, window: IntArray, windows: int) -> FloatArray:
+def _fairness(workload: Workload, slowdown: FloatArray, rows: Rows, window: IntArray, windows: int) -> FloatArray:
     """Return Jain's index over users' mean slowdown in each window."""
-    result = np.full(windows, np.nan)
-    if workload.user.names == ("",) or not len(rows):
-        return result
-    users = len(workload.user.names)
-    pairs, pair = np.unique(window * users + workload.user.codes[rows], return_inverse=True)
-    mean = np.bincount(pair, slowdown[rows]) / np.bincount(pair)
-    return jain(mean, pairs // users, windows)
+    if workload.user.names == ("",) or not len(window):
+        return np.full(windows, np.nan)
+    of_window, _, (total, tasks) = sums_of_pairs(window, workload.user.codes[rows], slowdown, np.ones(len(window)))
+    return jain(total / tasks, of_window, windows)

@@ -52,7 +52,7 @@ def holdings(simulation: Played, rows: IntArray) -> Holdings:
         fraction=outcome.gpu_fraction[rows],
         runtime=played_runtime(workload, kill_at_estimate=simulation.options.kill_at_estimate)[rows],
         cluster=cluster,
-        group=cluster.group_of_nodes()[outcome.node[rows]],
+        group=cluster.groups_at(outcome.node[rows]),
         split_model=simulation.options.split_model,
         one_sided=outcome.history is not None,
     )
@@ -68,7 +68,7 @@ def energy_and_cost(simulation: Played, rows: IntArray) -> tuple[FloatArray, Flo
     Of a task with several attempts each counts by the node that it ran on.
     """
     outcome, cluster, held = simulation.outcome(), simulation.cluster, holdings(simulation, rows)
-    group = cluster.group_of_nodes()[outcome.node[rows]]
+    group = cluster.groups_at(outcome.node[rows])
     watts = busy_watts(simulation.workload, cluster, simulation.options, outcome, rows, group)
     energy, cost = energy_at(*watts, held), task_cost(cluster, group, held)
     history = outcome.history
@@ -126,7 +126,7 @@ class Usage:
         """Read from a simulation what each task that has finished used."""
         outcome, cluster, spans = simulation.outcome(), simulation.cluster, simulation.spans()
         rows, start = spans.row, spans.start_time
-        group = cluster.group_of_nodes()[spans.node]
+        group = cluster.groups_at(spans.node)
         cores, gpus, cpu_busy, gpu_busy, cpu_held, gpu_held = Holdings.of(
             simulation.workload,
             rows,
@@ -146,8 +146,7 @@ class Usage:
         watts = busy_watts(simulation.workload, cluster, simulation.options, outcome, rows, group)
 
         def at_group(name: str) -> FloatArray:
-            values: FloatArray = cluster.of_groups(name)[group]
-            return values
+            return cluster.at_groups(name, group)
 
         return cls(
             start=start,

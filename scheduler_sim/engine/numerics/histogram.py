@@ -29,9 +29,14 @@ class LogHistogram:
     @classmethod
     def of(cls, values: FloatArray) -> Self:
         """Count n values; those that are not known (NaN) are left out."""
-        known = values[~np.isnan(values)]
-        bins = np.searchsorted(EDGES, known, side="right")
-        return cls(counts=np.bincount(bins, minlength=BINS).astype(np.int64))
+        return cls.of_sorted(np.sort(values))
+
+    @classmethod
+    def of_sorted(cls, values: FloatArray) -> Self:
+        """Count n values that ascend; those that are not known (NaN) come last, and are left out."""
+        known = len(values) - int(np.isnan(values).sum())
+        below = np.searchsorted(values[:known], EDGES, side="left")
+        return cls(counts=np.diff(below, prepend=0, append=known).astype(np.int64))
 
     def __add__(self, other: "LogHistogram") -> "LogHistogram":
         return LogHistogram(counts=self.counts + other.counts)
