@@ -277,7 +277,8 @@ class Simulation:
         one long call.
         """
         while True:
-            self.kernel.advance(until_time=until_time, max_events=max_events)
+            # A kernel would be compiled once more for whole numbers of seconds.
+            self.kernel.advance(until_time=float(until_time), max_events=max_events)
             full = self.kernel.full
             batch = self.kernel.drain()
             if len(batch) and self.on_attempts is not None:

@@ -93,13 +93,13 @@ def test_a_damaged_file_is_refused_by_its_kind(kind: str, keep: int) -> None:
 
 @pytest.mark.parametrize("kind", PACK)
 def test_a_bomb_and_a_file_over_the_limit_are_refused(kind: str) -> None:
-    bomb = PACK[kind](b"1 " * 40_000_000)
+    bomb = PACK[kind](b"1 " * 9_000_000)
     assert "expands more than 200 times" in refusal(bomb)
     assert "expands to more than the limit of 1,000 bytes" in refusal(PACK[kind](PLAIN * 500), max_bytes=1000)
 
 
 def test_a_bomb_inside_another_packing_is_refused() -> None:
-    assert "expands more than 200 times" in refusal(bz2.compress(gzip.compress(b" " * 300_000_000)))
+    assert "expands more than 200 times" in refusal(bz2.compress(gzip.compress(b" " * 20_000_000)))
 
 
 def test_packings_without_end_are_refused() -> None:

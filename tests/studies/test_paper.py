@@ -187,6 +187,8 @@ def test_a_study_along_nothing_has_a_figure_for_each_cell(tmp_path: Path) -> Non
     compiled(files, tmp_path)
 
 
+# The thread that publishes the run would wait for the end of the test's transaction.
+@pytest.mark.django_db(transaction=True)
 def test_a_run_is_played_again_from_its_manifest(tmp_path: Path) -> None:
     files = files_of(bundle(played(seeds=1, load_factors=[1.0])))
     [name] = [name for name in files if name.startswith("manifests/")]
