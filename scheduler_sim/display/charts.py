@@ -153,14 +153,18 @@ class Chart:
                 yield (series.name, plain(x), plain(y))
 
 
-def plain(value: Any) -> Any:
-    """Return a value as JSON can hold it: None for NaN and infinities, floats with six significant digits."""
+TIME_DIGITS = 12
+"""Significant digits of an instant on a workload's clock, which may count from 1970: to the millisecond."""
+
+
+def plain(value: Any, digits: int = 6) -> Any:
+    """Return a value as JSON can hold it: None for NaN and infinities, floats with so many significant digits."""
     if value is None or isinstance(value, str | bool | int):
         return value
     number = float(value)
     if not math.isfinite(number):
         return None
-    number = float(f"{number:.6g}")
+    number = float(f"{number:.{digits}g}")
     return int(number) if number.is_integer() else number
 
 

@@ -49,6 +49,7 @@ class Simulation:
         on_attempts: called with each batch of attempts as they end, at most some 65,536 at a time, which are then not
             kept; None keeps them for `attempts`.
         on_pieces: the same of what tasks on several nodes held of each, once they hold it no longer; None drops it.
+        keep_gangs: keep that for `gangs`, too.
         workload: tasks that all fit the cluster (see `oversize.oversized`). With a predictor it becomes one of its own,
             in which the estimates and predictions of the tasks that have arrived are those of the predictor. In a
             closed loop too: the tasks that have come have the arrivals and deadlines at which they came, in the order
@@ -68,6 +69,7 @@ class Simulation:
     options: Options = field(default_factory=Options)
     on_attempts: Callable[[Attempts], None] | None = None
     on_pieces: Callable[[Pieces], None] | None = None
+    keep_gangs: bool = False
     predictor: Predictor | None = None
     site: Site | None = None
     signals: Signals | None = None
@@ -288,7 +290,7 @@ class Simulation:
             pieces = self.kernel.drain_pieces()
             if len(pieces) and self.on_pieces is not None:
                 self.on_pieces(pieces)
-            if len(pieces) and self.cluster.sleeps:
+            if len(pieces) and (self.keep_gangs or self.cluster.sleeps):
                 self._gangs.add(pieces)
             if not full:
                 return
@@ -307,7 +309,10 @@ class Simulation:
         return self._batches[0]
 
     def gangs(self) -> Gangs:
-        """Return what tasks on several nodes held of each, kept where nodes sleep, once they hold it no longer."""
+        """Return what tasks on several nodes held of each, of those that hold it no longer.
+
+        It is kept where nodes sleep or `keep_gangs` says so.
+        """
         return self._gangs.gangs()
 
     def attempts_after(self, count: int) -> Attempts:

@@ -169,6 +169,36 @@ def test_a_table_that_means_nothing_gets_one_sentence(columns: dict[str, Any], s
     assert str(refused.value).startswith(sentence)
 
 
+def test_what_is_no_table_or_workload_is_named_and_what_arrow_takes_for_a_table_is_one() -> None:
+    import io
+
+    columns = {"arrival_time": [5.0, 0.0], "runtime": [1.0, 2.0], "cpus": [1, 2]}
+    frame = pd.DataFrame({**columns, "task_id": [7, 9]})
+    polars = pytest.importorskip("polars")
+    kinds: Any = [("arrival_time", "f8"), ("runtime", "f8"), ("cpus", "i4"), ("task_id", "i8")]
+    for found in (
+        sim.Workload.from_pandas(frame.set_index("task_id")),
+        sim.Workload.from_arrow(polars.DataFrame({**columns, "task_id": [7, 9]})),
+        sim.Workload.from_arrow(pa.table(frame).to_batches()[0]),
+        sim.Workload.from_numpy(np.array([(5.0, 1.0, 1, 7), (0.0, 2.0, 2, 9)], kinds)),
+    ):
+        assert (found.task_id.tolist(), found.runtime.tolist()) == ([9, 7], [2.0, 1.0])
+    days = pa.table({**columns, "arrival_time": pa.array([3, 2], pa.date32())})
+    assert sim.Workload.from_arrow(days).arrival_time.tolist() == [0.0, 86_400.0]
+    anything: Any = sim
+    for asked, sentence in (
+        (lambda: anything.Workload.from_pandas(columns), "from_pandas takes a DataFrame of pandas, not dict"),
+        (lambda: anything.Workload.from_pandas(pd.concat([frame, frame[["cpus"]]], axis=1)), "more than one column"),
+        (lambda: anything.Workload.from_numpy([1.0]), "from_numpy takes arrays by name, or a structured array"),
+        (lambda: anything.play("log.swf", "hpc-4", "fcfs"), "not str; read takes files"),
+        (lambda: anything.read(frame), "not pandas's DataFrame; Workload.from_pandas"),
+        (lambda: anything.read(io.StringIO("")), "open the file with mode 'rb'"),
+        (lambda: anything.generate("lublin", tasks=1.5), "tasks is 1.5, not a whole number."),
+    ):
+        with pytest.raises(sim.EngineError, match=sentence):
+            asked()
+
+
 def test_times_of_numpy_and_times_that_cannot_be_counted_are_refused() -> None:
     with pytest.raises(sim.InvalidWorkload, match="Column arrival_time holds datetimes of NumPy"):
         sim.Workload.from_numpy({"arrival_time": np.array(["2026-01-01"], "M8[ms]"), "runtime": [1.0]})
@@ -218,7 +248,12 @@ def test_a_column_that_the_table_lacks_is_named() -> None:
         ({"cluster": 256}, "A cluster is a Cluster, a Site, a preset's name or a file's path, not 256."),
         ({"workers": 0}, "workers is 0, not a whole number from 1 up."),
         ({"warmup": 0.7, "cooldown": 0.3}, "together below 1"),
-        ({"limit": 0}, "No task is left to play."),
+        ({"limit": 0}, "limit is 0, not a whole number from 1 up."),
+        ({"seed": -1}, "seed is -1, not a whole number from 0 up."),
+        ({"policies": ["fcfs", 3]}, "A policy is a text such as 'sjf+easy', or a Policy, not 3."),
+        ({"estimates": None}, "estimates is None, not a text"),
+        ({"options": {"kill_at_estimate": True}}, "not an Options, as in Options("),
+        ({"signals": {"carbon": [1.0]}}, "The series of carbon is no StepSeries"),
         ({"policies": ["fcfs,sjf"]}, "is several policies in one text"),
         ({"estimates": "guess"}, "There are no estimates called 'guess'."),
     ],
@@ -323,7 +358,12 @@ def test_plots_draw_on_the_axes_that_they_are_given_and_return_them(result: sim.
     figure = Figure()
     axes = figure.subplots(2, 2)
     assert plots.gantt(result, "fcfs+easy", ax=axes[0, 0]) is axes[0, 0]
-    assert len(axes[0, 0].patches) == 400
+    # On a pool a task is as high as it has processors, in one piece or several.
+    bars: Any = axes[0, 0].patches
+    held = result.attempts("fcfs+easy")
+    area = ((held["end_time"] - held["start_time"]) * held["cpus"]).sum() / 3600
+    assert sum(bar.get_width() * bar.get_height() for bar in bars) == pytest.approx(area)
+    assert all(bar.get_y() >= -1e-9 and bar.get_y() + bar.get_height() <= 256 + 1e-9 for bar in bars)
     assert plots.cdf(result, "wait_time", policies=["fcfs", "sjf+easy"], ax=axes[0, 1]) is axes[0, 1]
     waits = np.sort(result.placements("sjf+easy")["wait_time"])
     np.testing.assert_array_equal(axes[0, 1].lines[1].get_xdata(), waits)
@@ -334,6 +374,29 @@ def test_plots_draw_on_the_axes_that_they_are_given_and_return_them(result: sim.
     assert axes[1, 1].collections[0].get_array()[0, 0] == pytest.approx(result.figure("cpu_utilisation", "fcfs"))
     with pytest.raises(sim.EngineError, match="no figure of tasks called 'speed'"):
         plots.cdf(result, "speed")
+
+
+def test_a_task_on_several_nodes_is_told_and_drawn_on_each_of_them() -> None:
+    from matplotlib.figure import Figure
+
+    cluster = sim.Cluster(name="gangs", groups=(sim.NodeGroup(name="n", count=3, cores=4, gpus=2),))
+    columns = {"arrival_time": [0.0, 0.0, 1.0], "runtime": [10.0, 5.0, 4.0], "cpus": [0, 1, 0], "gpus": [4, 1, 6]}
+    played = sim.play(sim.Workload.from_numpy(columns), cluster, sim.parse_policy("fcfs"))
+    with pytest.raises(sim.EngineError, match="An instant is a number of seconds"):
+        played.state(float("nan"))
+    held = played.on_nodes(kind="numpy")
+    assert held["task_id"].tolist() == [1, 1, 2, 3, 3, 3]
+    assert held["node"].tolist() == [0, 1, 2, 0, 1, 2]
+    assert held["start_time"].tolist() == [0, 0, 0, 10, 10, 10]
+    assert held["gpus"].tolist() == [2, 2, 1, 2, 2, 2]
+    free = played.state(3.0).free_by_node
+    assert free is not None
+    assert free.tolist() == [[4, 0], [4, 0], [3, 1]]
+    axes = Figure().subplots(2)
+    assert len(plots.gantt(played, ax=axes[0]).patches) == 6
+    plots.heatmap(played, windows=1, ax=axes[1])
+    mesh: Any = axes[1].collections[0]
+    np.testing.assert_allclose(mesh.get_array()[:, 0], [28 / 84, 28 / 84, (2 * 5 + 8) / 84])
 
 
 def test_the_code_blocks_of_the_documentation_run(

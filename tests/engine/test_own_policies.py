@@ -88,9 +88,17 @@ def test_a_class_that_takes_the_first_node_in_order_of_arrival_is_fcfs_first_fit
                     return
                 for name in free:
                     free[name][fitting[0]] -= asked[name][row]
-                yield row, fitting[0]
+                # A list is a pair as a tuple is.
+                yield (row, fitting[0]) if seed % 2 else [row, fitting[0]]
+
+    @sim.deciding("mine")
+    class AnArrayOfRows:
+        def decide(self, state: Any) -> Any:
+            return state.queue[:1] if len(state.queue) and len(state.fits(state.queue[0])) else state.queue[:0]
 
     played = sim.play(random_tasks(seed, nodes=True), NODES, "fcfs,other")
+    alone = sim.play(random_tasks(seed, nodes=False), "hpc-4", "mine")
+    assert not np.isnan(alone.placements("mine")["start_time"]).any()
     for column in ("start_time", "finish_time", "node", "device", "ready_time"):
         np.testing.assert_array_equal(played.placements("other")[column], played.placements("fcfs")[column])
     np.testing.assert_array_equal(
@@ -331,6 +339,9 @@ def test_names_of_shipped_orders_stay_theirs_and_own_ones_are_replaced() -> None
     for name in ("sjf", "greedy"):
         with pytest.raises(sim.InvalidPolicy, match=f"There is a policy {name} already"):
             sim.scoring(name)(lambda context: context.estimate)
+    nameless: Any = sim.scoring
+    with pytest.raises(sim.InvalidPolicy, match=r"@scoring is given the name of the policy, as in @scoring\("):
+        nameless(lambda context: context.estimate)
     with pytest.raises(sim.InvalidPolicy, match="cannot be a policy's name"):
         sim.deciding("my+easy")(type("Mine", (), {}))
     sim.scoring("mine")(lambda context: context.estimate)

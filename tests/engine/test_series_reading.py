@@ -187,6 +187,7 @@ def test_an_hour_that_stands_twice_is_told_by_the_way_that_the_file_goes(
         (["2024-01-01;1", "0001-01-01 00:00;2"], "Europe/Amsterdam", "line 3: '0001-01-01 00:00' is outside the years"),
         (["9999-12-31 22:00;1", "2024-01-01;2"], "America/New_York", "line 2: '9999-12-31 22:00' is outside the years"),
         (["2024-01-01;1;2"], "", "line 2: 3 fields where 2 belong"),
+        (["2024-01-01;", "2024-01-02;n/a"], "", "holds no value in column 'price'"),
     ],
 )
 def test_rows_without_meaning_are_refused_by_their_line(
@@ -214,8 +215,39 @@ def test_a_time_stamp_behind_all_calendars_is_refused(tmp_path: Path) -> None:
 def test_a_header_is_read_as_the_rows_below_it(tmp_path: Path, header: str, row: str, column: str) -> None:
     read = _read(tmp_path, "", header, row.format(1, 10), "", row.format(2, 20), kind="carbon", time_zone="")
     assert (read.audit["value_column"], read.steps.values.tolist()) == (column, [10.0, 20.0])
-    with pytest.raises(InvalidTrace, match="line 5: 'none' is no number"):
-        _read(tmp_path, "", header, row.format(1, 10), "", row.format(2, "none"), kind="carbon", time_zone="")
+    with pytest.raises(InvalidTrace, match="line 5: 'much' is no number"):
+        _read(tmp_path, "", header, row.format(1, 10), "", row.format(2, "much"), kind="carbon", time_zone="")
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "times", "values", "note"),
+    [
+        ("timestamp,pue", ["1640995200000000,1.5", "1640998800000000,1.2"], [1640995200, 1640998800], [1.5, 1.2], ""),
+        ("timestamp,pue", ["1640995200000000000,2", "1640998800000000000,1"], [1640995200, 1640998800], [2, 1], ""),
+        ("timestamp_ms,pue", ["0,1.5", "900000,1.2"], [0, 900], [1.5, 1.2], "counted in milliseconds"),
+        ("time (h),pue", ["0,1.5", "1,1.2"], [0, 3600], [1.5, 1.2], "counted in hours, as the name of their column"),
+        ("time_hour,pue", ["1640995200,1.5", "1640998800,1.2"], [1640995200, 1640998800], [1.5, 1.2], ""),
+        ("time\tpue", ["0\t1,25", "60\t1.5"], [0, 60], [1.25, 1.5], "1 values have a decimal comma."),
+        ("time;pue", ["0;1,25", "60;N/A", "120; 1,5 "], [0, 120], [1.25, 1.5], "1 rows have no value: the one before"),
+        ("time;pue", ["0;-", "60;1", "120;2", "180;"], [60, 120], [1, 2], "2 rows at the ends have no value"),
+        (
+            "time,pue",
+            ["0,120", "60,140"],
+            [0, 60],
+            [120, 140],
+            "The mean of 130 lies above 4, which looks",
+        ),
+        ("time,carbonIntensity", ["0,.3", "60,.5"], [0, 60], [0.3, 0.5], "The mean of 0.4 g/kWh lies below 2, which"),
+        ("time,price", ["0,80", "60,-20"], [0, 60], [80, -20], "Values are read as USD/kWh"),
+    ],
+)
+def test_plausible_files_are_read_and_what_looks_like_another_unit_is_noticed(
+    tmp_path: Path, header: str, rows: list[str], times: list[float], values: list[float], note: str
+) -> None:
+    kind = next((kind for kind in ("pue", "price") if header.endswith(kind)), "carbon")
+    read = _read(tmp_path, header, *rows, kind=kind, time_zone="")
+    assert (read.steps.times.tolist(), read.steps.values.tolist()) == (times, values)
+    assert [one for one in read.audit["notes"] if note in one] if note else not read.audit["notes"]
 
 
 def _read(folder: Path, *lines: str, kind: str = "price", time_zone: str = "Europe/Amsterdam") -> ReadSeries:

@@ -1,18 +1,30 @@
 """Where in the Gantt chart a task is drawn, in which colour, and what lies behind it."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.dashboard.schedule.colouring import classes
-from apps.dashboard.schedule.rows import processors_taken, rows_needed
+from apps.dashboard.schedule.gantt import Gantt
 from scheduler_sim.display.appearance import COLOURS
 from scheduler_sim.engine import Cluster, NodeGroup
 from scheduler_sim.engine.clusters.away import away_spans
 from scheduler_sim.engine.clusters.cluster import Outage
 from scheduler_sim.engine.clusters.failures import Failure, FailureModel
+from scheduler_sim.engine.numerics.rows import processors_taken, rows_needed
 from tests.web.conftest import make_run
+
+
+def test_instants_since_1970_keep_their_parts_of_a_second():
+    item = [0, 0.0, 5.0, 1640998210.25, 1640998300.5, 7, 5.0, 0.0, 0.0, 1, False, 0]
+    times: Any = {"first": 1640998210.25, "last": 1640998300.5, "window_from": 1640998210.25, "window_to": 1640998300.5}
+    drawn: Any = {"lanes": [], "processors": 8.0, "items": [item], "areas": [], "colours": [], "colours_rise": False}
+    chart = Gantt(scheduler="fcfs", level="tasks", **times, **drawn, colours_by="task", unit="", finding="")
+    assert chart.as_json()["items"] == [item]
+    assert chart.csv_rows()[1][3:6] == [1640998210.25, 1640998300.5, 7]
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 20)), max_size=60))

@@ -181,7 +181,7 @@ def _columns(document: dict[str, Any]) -> tuple[list[str], list[str]]:
 
 
 def _waiting(found: Instant, task: dict[str, Any], clock: Clock) -> dict[str, str]:
-    score = "" if task["score"] is None else f"{task['score']:,.6g}"
+    score = "" if task["score"] is None else f"{task['score']:,.10g}"
     waited, starts = clock(found.standing.time - task["arrival_time"]), clock(task["start_time"])
     return dict(zip(QUEUE_HEADS, (task["waits_for"], why_not(task), starts, waited, score), strict=True))
 

@@ -12,12 +12,12 @@ import numpy.typing as npt
 from apps.dashboard.schedule.areas import AREAS_SHOWN, Area, areas
 from apps.dashboard.schedule.colouring import BY_TASK, Colouring, colouring
 from apps.dashboard.schedule.placements import Placements, Spans, on_every_node, spans
-from apps.dashboard.schedule.rows import processors_taken, rows_needed
 from apps.dashboard.schedule.strips import Strip
 from apps.live.play.sites import node_names
 from apps.results.models import Run
-from scheduler_sim.display.charts import plain
+from scheduler_sim.display.charts import TIME_DIGITS, plain
 from scheduler_sim.display.formatting import duration
+from scheduler_sim.engine.numerics.rows import processors_taken, rows_needed
 from scheduler_sim.engine.numerics.spans import held_by_window
 
 TASKS_SHOWN = 1_500
@@ -73,7 +73,7 @@ class Gantt:
 
     def as_json(self) -> dict[str, Any]:
         """Return what the browser draws from."""
-        items = [[plain(value) for value in item] for item in self.items]
+        items = [[plain(value, TIME_DIGITS) for value in item] for item in self.items]
         return {**vars(self), "items": items, "strips": [one.as_json() for one in self.strips]}
 
     def csv_rows(self) -> list[list[Any]]:
@@ -81,7 +81,10 @@ class Gantt:
         tasks = ["lane", "low", "high", "start", "finish", "task_id", "cpus", "gpus", "gpu_fraction"]
         tasks += ["attempt", "loses_work", self.colours_by]
         head = tasks if self.level == "tasks" else ["lane", "from", "to", f"amount [{self.unit}]"]
-        rows = [[self.lanes[item[0]] if self.lanes else "", *map(plain, item[1:])] for item in self.items]
+        rows = [
+            [self.lanes[item[0]] if self.lanes else "", *(plain(value, TIME_DIGITS) for value in item[1:])]
+            for item in self.items
+        ]
         if self.level == "tasks":
             for row in rows:
                 row[-1] = self.colours[row[-1]] if self.colours else row[5]

@@ -1,5 +1,6 @@
 """A run at one instant as others read it: a document of the API, and the table that squeue prints."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,7 +8,6 @@ import numpy as np
 
 from apps.live.play.instants import Instant
 from apps.live.play.sites import host_list, node_names
-from scheduler_sim.display.charts import plain
 
 PLACES = {"PARTITION": 9, "NAME": 8, "USER": 8}
 """Columns of texts in squeue's table, and how many characters of them it shows."""
@@ -122,8 +122,8 @@ def decided_of(found: Instant, row: int) -> str:
 
 
 def _number(value: float) -> float | None:
-    found: float | None = plain(value)
-    return found
+    """Return a number with all its digits, None for NaN and infinities."""
+    return float(value) if math.isfinite(value) else None
 
 
 def _free_by_node(found: Instant, hosts: tuple[str, ...]) -> list[dict[str, Any]]:

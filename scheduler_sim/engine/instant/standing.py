@@ -86,6 +86,7 @@ class Schedule:
             estimates_known=np.full(len(simulation.workload), simulation.predictor is None),
             whole=True,
             seed=simulation.seed,
+            gangs=simulation.gangs() if simulation.keep_gangs else None,
             signals=simulation.signals,
         )
 

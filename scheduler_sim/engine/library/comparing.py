@@ -64,8 +64,8 @@ def study(
     policies: str | Sequence[str | Policy],
     *,
     seeds: int | Iterable[int] = 10,
-    loads: Sequence[float] = (1.0,),
-    figures: Sequence[str] = FIGURES,
+    loads: float | Sequence[float] = (1.0,),
+    figures: str | Sequence[str] = FIGURES,
     kind: Kind = "pandas",
     **options: Any,
 ) -> Any:
@@ -81,7 +81,8 @@ def study(
             `lambda seed: generate("lublin", tasks=5000, seed=seed)`.
         cluster: as of `play`, or several.
         seeds: so many, from 1 up, or the seeds themselves.
-        loads: as `load` of `play`.
+        loads: as `load` of `play`, one or several.
+        figures: of `Result.figures`, one or several.
         options: further arguments of `play`.
 
     Raises:
@@ -89,6 +90,8 @@ def study(
             twice, or an unknown figure.
     """
     drawn = list(range(1, seeds + 1) if isinstance(seeds, int) else seeds)
+    loads = (loads,) if isinstance(loads, int | float) else loads
+    figures = (figures,) if isinstance(figures, str) else figures
     for what, several in (("seed", drawn), ("load", list(loads)), ("figure", list(figures))):
         if not several:
             raise InvalidParameter(f"A study needs at least one {what}.")

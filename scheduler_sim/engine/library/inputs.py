@@ -1,13 +1,15 @@
 """What is played, and on what: read from files, made by models, or built in Python."""
 
+import io
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from scheduler_sim.engine.clusters.cluster import Cluster
 from scheduler_sim.engine.clusters.presets import load_cluster
-from scheduler_sim.engine.errors import InvalidCluster, InvalidParameter
+from scheduler_sim.engine.errors import InvalidCluster, InvalidParameter, InvalidTrace, InvalidWorkload
 from scheduler_sim.engine.generators import FITTED, Generated, generate_like, generate_workload
 from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.traces import ReadOptions, Trace, read_trace
@@ -37,6 +39,13 @@ def read(
     Raises:
         InvalidTrace, InvalidWorkload: one sentence on a file that cannot be read or that holds nothing usable.
     """
+    if isinstance(file, io.TextIOBase):
+        raise InvalidTrace("A trace is read from bytes, and the stream is of text; open the file with mode 'rb'.")
+    if not isinstance(file, str | Path) and not hasattr(file, "read"):
+        raise InvalidTrace(
+            f"A trace is a path or a stream of bytes, not {_kind(file)}; Workload.from_pandas, from_arrow and "
+            "from_numpy take tables."
+        )
     return read_trace(file, format=format, options=ReadOptions(columns=columns))
 
 
@@ -60,11 +69,49 @@ def generate(
         raise InvalidParameter(
             f"A generator is given tasks=, how many; one of {', '.join(FITTED)} is given like=, the workload, alone."
         )
+    seed = whole_number("seed", seed, least=0)
     if like is None:
-        return generate_workload(model, tasks=tasks or 0, seed=seed, parameters=parameters)
-    fitted_to = like if isinstance(like, Workload) else like.workload
+        return generate_workload(model, tasks=whole_number("tasks", tasks), seed=seed, parameters=parameters)
+    fitted_to = _tasks_of(like)
     processors = getattr(like, "processors", None)
     return generate_like(model, fitted_to, seed=seed, parameters=parameters, processors=processors)
+
+
+def whole_number(name: str, value: Any, *, least: int | None = None) -> int:
+    """Return a whole number.
+
+    Raises:
+        InvalidParameter: it is none, or below the least.
+    """
+    try:
+        found = operator.index(value)
+    except TypeError:
+        found = None
+    if found is None or (least is not None and found < least):
+        above = "" if least is None else f" from {least} up"
+        raise InvalidParameter(f"{name} is {value!r}, not a whole number{above}.")
+    return found
+
+
+def _tasks_of(workload: Played) -> Workload:
+    """Return the tasks.
+
+    Raises:
+        InvalidWorkload: something else than what is played.
+    """
+    if not isinstance(workload, Played):
+        raise InvalidWorkload(
+            f"A workload is a Workload, or what read or generate returned, not {_kind(workload)}; read takes files, "
+            "Workload.from_pandas, from_arrow and from_numpy take tables."
+        )
+    return workload if isinstance(workload, Workload) else workload.workload
+
+
+def _kind(value: Any) -> str:
+    kind = type(value)
+    return (
+        kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__.split('.')[0]}'s {kind.__qualname__}"
+    )
 
 
 @dataclass(frozen=True)
@@ -91,7 +138,7 @@ def setting(workload: Played, ground: Ground) -> Setting:
     Raises:
         InvalidCluster: a name or file that is no cluster, or `auto` where the workload does not tell its machine.
     """
-    tasks = workload if isinstance(workload, Workload) else workload.workload
+    tasks = _tasks_of(workload)
     name = {Trace: "name", Generated: "model"}.get(type(workload))
     called = getattr(workload, name) if name else f"{len(tasks):,} tasks"
     if isinstance(ground, Site):

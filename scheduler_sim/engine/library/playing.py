@@ -1,6 +1,6 @@
 """Playing a workload through policies, side by side on all cores."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from threading import Lock
 
@@ -10,7 +10,7 @@ from scheduler_sim.engine.clusters.oversize import fit_workload
 from scheduler_sim.engine.contract import Options
 from scheduler_sim.engine.crew import Crew, cores
 from scheduler_sim.engine.errors import EngineError, InvalidParameter, InvalidPolicy, InvalidWorkload
-from scheduler_sim.engine.library.inputs import Ground, Played, Setting, setting
+from scheduler_sim.engine.library.inputs import Ground, Played, Setting, setting, whole_number
 from scheduler_sim.engine.library.result import Result
 from scheduler_sim.engine.measuring.cautions import impossible_starts, told_without_estimates
 from scheduler_sim.engine.measuring.metrics import check_scored_part, scored_tasks
@@ -34,7 +34,7 @@ EVENTS_A_LOOK_DECIDED = 1 << 8
 def play(
     workload: Played,
     cluster: Ground,
-    policies: str | Sequence[str | Policy],
+    policies: str | Policy | Iterable[str | Policy],
     *,
     seed: int = 0,
     options: Options | None = None,
@@ -77,13 +77,18 @@ def play(
     """
     ground = setting(workload, cluster)
     chosen = _policies(policies)
-    chosen_options = options or Options()
-    read = ground.workload if limit is None else ground.workload.head(limit)
+    seed = whole_number("seed", seed, least=0)
+    chosen_options = Options() if options is None else options
+    if not isinstance(chosen_options, Options):
+        raise InvalidParameter(f"options is {options!r}, not an Options, as in Options(kill_at_estimate=True).")
+    read = ground.workload if limit is None else ground.workload.head(whole_number("limit", limit, least=1))
     begun = begin_at(read, begin_time)
     scaled = scale_load(begun.workload, load, since=begun.time)
     fitted, rows = _fitted(scaled, ground, on_oversize)
     if not len(fitted):
         raise InvalidWorkload("No task is left to play.")
+    if not isinstance(estimates, str):
+        raise InvalidParameter(f"estimates is {estimates!r}, not a text such as trace, exact or factor:2.")
     fitted = replace_estimates(fitted, estimates, np.random.default_rng([seed, len(fitted)]))
     check_scored_part(warmup, cooldown)
     by_kind = _signals(signals, fitted)
@@ -96,6 +101,7 @@ def play(
             policy,
             seed=seed,
             options=chosen_options,
+            keep_gangs=True,
             site=ground.site,
             signals=by_kind,
             shared=shared,
@@ -128,6 +134,9 @@ def _signals(given: Signals | Mapping[str, StepSeries] | None, workload: Workloa
     """
     if given is None:
         return None
+    for kind, series in () if isinstance(given, Signals) else given.items():
+        if not isinstance(series, StepSeries):
+            raise InvalidParameter(f"The series of {kind} is no StepSeries (scheduler_sim.engine.series).")
     found = given if isinstance(given, Signals) else Signals(given)
     first, last = float(workload.arrival_time.min()), float(workload.arrival_time.max())
     for kind, series in found.by_kind.items():
@@ -139,7 +148,7 @@ def _signals(given: Signals | Mapping[str, StepSeries] | None, workload: Workloa
     return found
 
 
-def _policies(given: str | Sequence[str | Policy]) -> list[Policy]:
+def _policies(given: str | Policy | Iterable[str | Policy]) -> list[Policy]:
     """Return the policies, each once.
 
     Raises:
@@ -147,6 +156,9 @@ def _policies(given: str | Sequence[str | Policy]) -> list[Policy]:
     """
     if isinstance(given, str):
         return parse_policies(given)
+    given = [given] if isinstance(given, Policy) else list(given)
+    if other := next((one for one in given if not isinstance(one, str | Policy)), None):
+        raise InvalidPolicy(f"A policy is a text such as 'sjf+easy', or a Policy, not {other!r}.")
     if several := next((one for one in given if isinstance(one, str) and len(split_outside(one, ",")) > 1), None):
         raise InvalidPolicy(
             f"{several!r} is several policies in one text; give one text, or a list of one policy each."
@@ -165,9 +177,7 @@ def _fitted(workload: Workload, ground: Setting, on_oversize: str) -> tuple[Work
 
 
 def _workers(asked: int | None, policies: int) -> int:
-    if asked is not None and asked < 1:
-        raise InvalidParameter(f"workers is {asked}, not a whole number from 1 up.")
-    return min(asked or cores(), policies)
+    return min(cores() if asked is None else whole_number("workers", asked, least=1), policies)
 
 
 def _play_all(simulations: Sequence[Simulation], crew: Crew, progress: bool | Callable[[str, int], None]) -> None:

@@ -1,7 +1,7 @@
 """Pictures of a result for notebooks and papers; each draws on given axes or on its own, and returns them."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,9 +9,11 @@ from scheduler_sim.engine.errors import InvalidParameter, unknown_name
 from scheduler_sim.engine.library.result import Result
 from scheduler_sim.engine.measuring.metrics import TaskFigures
 from scheduler_sim.engine.measuring.usage import Usage
+from scheduler_sim.engine.numerics.rows import processors_taken, rows_needed
 from scheduler_sim.engine.numerics.spans import held_by_window
 from scheduler_sim.engine.optional import optional
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
+from scheduler_sim.engine.workloads.columns import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,9 +32,10 @@ def gantt(
     until: float = np.inf,
     ax: "Axes | None" = None,
 ) -> "Axes":
-    """Draw when tasks ran under a policy, a row a node; hours from the first arrival across.
+    """Draw when tasks ran under a policy, a row a node, a task on several on each; hours from the first arrival across.
 
-    On a cluster of one node a row is a lane: tasks that overlap lie in lanes of their own.
+    On a pool each task is as high as it has processors, which a pool does not number: the lowest free ones are drawn.
+    On one node with GPUs tasks that overlap lie in lanes of their own.
 
     Args:
         policy: needed where several were played.
@@ -41,25 +44,34 @@ def gantt(
     Raises:
         InvalidParameter: a policy that was not played, or more than `MOST_BARS` bars.
     """
-    spans = result.attempts(policy, kind="numpy")
+    spans = result.on_nodes(policy, kind="numpy")
     chosen = np.flatnonzero((spans["end_time"] > since) & (spans["start_time"] < until))
     if len(chosen) > MOST_BARS:
         raise InvalidParameter(f"{len(chosen):,} bars are too many to draw; give since and until.")
     ax = _axes(ax)
-    start, end = (spans[name][chosen] for name in ("start_time", "end_time"))
     simulation = result.simulations[result.policies[0] if policy is None else policy]
-    rows = spans["node"][chosen] if simulation.cluster.nodes > 1 else _lanes(start, end)
+    cluster = simulation.cluster
+    chosen = chosen[np.lexsort((spans["end_time"][chosen], spans["start_time"][chosen]))]
+    start, end = (spans[name][chosen] for name in ("start_time", "end_time"))
+    height: float | FloatArray = 0.9
+    if cluster.nodes > 1:
+        rows, what = spans["node"][chosen], "node"
+    elif cluster.gpus:
+        rows, what = rows_needed(start, end), "lane"
+    else:
+        piece, low, high = processors_taken(start, end, spans["cpus"][chosen], cluster.cores)
+        chosen, start, end = chosen[piece], start[piece], end[piece]
+        rows, height, what = (low + high) / 2, high - low, "processors"
     first = result.workload.arrival_time[0]
     colours = optional("matplotlib", extra="notebook").colormaps["tab20"]
     ax.barh(
         rows,
         (end - start) / SECONDS_PER_HOUR,
         left=(start - first) / SECONDS_PER_HOUR,
-        height=0.9,
+        height=height,
         color=colours(spans["task_id"][chosen] % 20),
     )
-    ax.set(xlabel="hours from the first arrival", ylabel="node" if simulation.cluster.nodes > 1 else "lane")
-    ax.set_title(simulation.policy.name)
+    ax.set(xlabel="hours from the first arrival", ylabel=what, title=simulation.policy.name)
     return ax
 
 
@@ -119,14 +131,14 @@ def utilisation(
 
 
 def heatmap(result: Result, policy: str | None = None, *, windows: int = 200, ax: "Axes | None" = None) -> "Axes":
-    """Draw how much of each node's cores and GPUs is held over time: of a gang, on its lowest node.
+    """Draw how much of each node's cores and GPUs is held over time.
 
     Raises:
         InvalidParameter: a policy that was not played, or fewer than one window.
     """
     if windows < 1:
         raise InvalidParameter(f"windows is {windows}, not a whole number from 1 up.")
-    spans = result.attempts(policy, kind="numpy")
+    spans = result.on_nodes(policy, kind="numpy")
     name = result.policies[0] if policy is None else policy
     cluster = result.simulations[name].cluster
     edges = np.linspace(*_span(result, name), windows + 1)
@@ -163,14 +175,3 @@ def _span(result: Result, policy: str) -> tuple[float, float]:
     finish = result.simulations[policy].outcome().finish_time
     first = float(result.workload.arrival_time[0])
     return first, max(float(np.nanmax(finish)), np.nextafter(first, np.inf))
-
-
-def _lanes(start: Any, end: Any) -> Any:
-    """Return the lowest lane that is free from each start on, shape (m,)."""
-    lanes = np.zeros(len(start), np.int64)
-    free_from: list[float] = []
-    for row in np.lexsort((end, start)).tolist():
-        lane = next((number for number, time in enumerate(free_from) if time <= start[row]), len(free_from))
-        free_from[lane : lane + 1] = [float(end[row])]
-        lanes[row] = lane
-    return lanes

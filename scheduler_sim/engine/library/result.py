@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.contract import ENDINGS, REASONS, Attempts
 from scheduler_sim.engine.crew import Crew
 from scheduler_sim.engine.errors import InvalidParameter, unknown_name
@@ -58,8 +59,9 @@ class Result:
         """Return where and when each task ran under a policy: a row a task, by arrival.
 
         Columns are views on the arrays of the simulation wherever they are numbers that it holds; times are seconds on
-        the workload's clock. `node` and `device` are the lowest numbers of a task on several. Where series were given,
-        each task's energy, carbon and price of electricity are there too, NaN where one is not known.
+        the workload's clock. `node` and `device` are the lowest numbers of a task on several; `on_nodes` tells the
+        others. Where series were given, each task's energy, carbon and price of electricity are there too, NaN where
+        one is not known.
 
         Args:
             policy: needed where several were played.
@@ -117,6 +119,32 @@ class Result:
             kind,
         )
 
+    def on_nodes(self, policy: str | None = None, *, kind: Kind = "pandas") -> Any:
+        """Return what each task held of each node, a row a node and span of time; as of `placements` otherwise.
+
+        Of a task on one node that is what `attempts` says. Cores are 0 of what is on several nodes under a policy that
+        shares out GPUs alone.
+        """
+        simulation = self._of(policy)
+        spans, held = simulation.spans(), simulation.gangs().pieces()
+        key = np.dtype([("row", np.int64), ("start", np.float64)])
+        alone, several = (np.empty(len(one), key) for one in (spans, held))
+        for found, one in ((alone, spans), (several, held)):
+            found["row"], found["start"] = one.row, one.start_time
+        kept = ~np.isin(alone, several)
+        columns: dict[str, npt.NDArray[Any]] = {
+            "row": np.concatenate((spans.row[kept], held.row)),
+            **{
+                name: np.concatenate((getattr(spans, name)[kept], getattr(held, name)))
+                for name in ("start_time", "end_time", "node")
+            },
+            "cpus": np.concatenate((spans.cpus[kept], held.cpus / MILLI)),
+            "gpus": np.concatenate((spans.gpus[kept], held.gpus / MILLI)),
+        }
+        order = np.lexsort((columns["node"], columns["start_time"], columns["row"]))
+        task_id = simulation.workload.task_id[columns.pop("row")[order]]
+        return table({"task_id": task_id, **{name: column[order] for name, column in columns.items()}}, kind)
+
     def figures(self, *, kind: Kind = "pandas") -> Any:
         """Return every figure of every policy, best mean bounded slowdown first; names and meanings are `Summary`'s."""
         names = list(self._rows[0])
@@ -135,13 +163,16 @@ class Result:
     def state(self, time: float, policy: str | None = None) -> "Standing":
         """Return what runs, what waits and what is free at an instant, after the policy has acted there.
 
-        Rows are those of the workload. Errors as of `placements`.
+        Rows are those of the workload. Errors as of `placements`, or an instant that is no number.
         """
         # Here rather than above: it loads what explains every kind of policy.
         from scheduler_sim.engine.instant.standing import Schedule, standing
 
         simulation = self._of(policy)
-        return standing(Schedule.of(simulation), time, on_site=simulation.site is not None)
+        instant: object = time
+        if not isinstance(instant, int | float | np.number) or np.isnan(time):
+            raise InvalidParameter(f"An instant is a number of seconds on the workload's clock, not {time!r}.")
+        return standing(Schedule.of(simulation), float(time), on_site=simulation.site is not None)
 
     @cached_property
     def _rows(self) -> list[dict[str, Any]]:

@@ -89,6 +89,8 @@ class Compiled:
         self.name, self._function = name, function
         self._whole: Any = None
         self._each: Any = None
+        if not callable(function):
+            raise InvalidPolicy(f"{name} is no function, but {function!r}.")
         takes = len(inspect.signature(getattr(function, "py_func", function)).parameters)
         if takes not in (1, 2):
             raise InvalidPolicy(f"{name} takes {takes} arguments, where a task, or a task and the instant, are given.")
@@ -113,10 +115,10 @@ class Compiled:
             from numba import NumbaError
 
             try:
-                self._each = _pass_over_each(self.of_one())
+                self._each = _pass_over_each(self.name, self.of_one())
             except NumbaError as error:
                 hint = " A function of the task alone knows no wait; let it take the instant, too." * (
-                    "wait_time" in str(error)
+                    "attribute 'wait_time'" in str(error)
                 )
                 raise InvalidPolicy(f"{self.name} cannot be compiled: {_reason(error)}{hint}") from error
         scores = np.zeros((2, len(called.table)))
@@ -141,15 +143,36 @@ class Compiled:
             from numba import NumbaError
 
             try:
-                self._whole = _pass_over(self.of_one())
+                self._whole = _pass_over(self.name, self.of_one())
             except NumbaError as error:
                 raise InvalidPolicy(f"{self.name} cannot be compiled: {_reason(error)}") from error
         return int(self._whole.address)
 
 
-def _pass_over(score: Any) -> Any:
+def _returned(name: str, score: Any, *arguments: Any) -> Any:
+    """Compile a score for such arguments and return the type of what it returns.
+
+    Raises:
+        InvalidPolicy: neither a real number nor, of the task alone, a pair of them.
+    """
+    import numba
+
+    types: Any = numba.types
+    kinds = tuple(cast("Any", numba).typeof(one) for one in arguments)
+    score.compile(kinds)
+    found = score.overloads[kinds].signature.return_type
+    parts = tuple(found) if isinstance(found, types.BaseTuple) and len(arguments) == 1 else (found,)
+    if len(parts) > 2 or not all(isinstance(part, types.Integer | types.Float | types.Boolean) for part in parts):
+        pair = " or a pair of them" if len(arguments) == 1 else ""
+        raise InvalidPolicy(f"{name} returns {found}, where a real number{pair} was expected.")
+    return found
+
+
+def _pass_over(name: str, score: Any) -> Any:
     """Compile the pass that scores tasks by `score`; it returns nothing of use, and stops scoring at a failure."""
     import numba
+
+    _returned(name, score, WaitingTask(*[0.0] * (COLUMNS + 1)), Instant(*[0.0] * STATES))
 
     # Numba ships without types for these.
     types: Any = numba.types
@@ -185,14 +208,12 @@ def _pass_over(score: Any) -> Any:
     return numba.cfunc(signature, error_model="numpy")(scored)
 
 
-def _pass_over_each(score: Any) -> Any:
+def _pass_over_each(name: str, score: Any) -> Any:
     """Compile the pass that scores all tasks by `score`; it tells whether scores come with slopes."""
     import numba
 
     types: Any = numba.types
-    kind = cast("Any", numba).typeof(Task(*[0.0] * COLUMNS))
-    score.compile((kind,))
-    pairs = isinstance(score.overloads[(kind,)].signature.return_type, types.BaseTuple)
+    pairs = isinstance(_returned(name, score, Task(*[0.0] * COLUMNS)), types.BaseTuple)
 
     def scored(table: Any, base: Any, slope: Any, at: Any) -> bool:
         for row in range(len(table)):

@@ -65,6 +65,7 @@ def scoring(
     Raises:
         InvalidPolicy: a name that a shipped policy has, or that cannot stand in a policy.
     """
+    _check_name(name, "scoring")
 
     def register(function: ScoreFunction) -> ScoreFunction:
         def scores(context: ScoreContext) -> Scores:
@@ -81,7 +82,7 @@ def scoring(
             try:
                 with asking(lambda: place):
                     found = function(shown)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise InvalidPolicy(f"{name} fails at scoring {place}: {type(error).__name__}: {error}.") from error
             return _settled(name, found, context.workload)
 
@@ -122,6 +123,7 @@ def compiled(
     Raises:
         InvalidPolicy: as `scoring`.
     """
+    _check_name(name, "compiled")
 
     def register(function: ScoreOneType) -> ScoreOneType:
         whole = Compiled(name, function)
@@ -156,6 +158,7 @@ def deciding(
     Raises:
         InvalidPolicy: as `scoring`.
     """
+    _check_name(name, "deciding")
 
     def register(maker: DeciderType) -> DeciderType:
         _register(
@@ -245,6 +248,16 @@ def fixed_view(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return shown
 
 
+def _check_name(name: Any, decorator: str) -> None:
+    """Refuse a decorator that is given what it decorates, or anything else than a name.
+
+    Raises:
+        InvalidPolicy: the name is no text.
+    """
+    if not isinstance(name, str):
+        raise InvalidPolicy(f'@{decorator} is given the name of the policy, as in @{decorator}("my_policy").')
+
+
 def _register(order: Order) -> None:
     if not order.name.isidentifier():
         raise InvalidPolicy(f"{order.name!r} cannot be a policy's name: letters, digits and _ can, not first a digit.")
@@ -262,6 +275,8 @@ def _first_of(workload: Workload) -> str:
 
 def _settled(name: str, found: Any, workload: Workload) -> Scores:
     """Return scores that are settled before anything runs: an array, or a pair of arrays with slopes."""
+    if isinstance(found, tuple) and len(found) != 2:
+        raise InvalidPolicy(f"{name} returns {len(found)} things, where scores, or scores and slopes, were expected.")
     base, slope = found if isinstance(found, tuple) else (found, None)
     return Scores(
         base=_checked(name, "score", base, workload),
@@ -270,6 +285,8 @@ def _settled(name: str, found: Any, workload: Workload) -> Scores:
 
 
 def _checked(name: str, what: str, values: Any, workload: Workload) -> FloatArray:
+    if np.iscomplexobj(values):
+        raise InvalidPolicy(f"The {what}s of {name} are complex, where real numbers were expected.")
     try:
         # A copy: what the function keeps may change.
         scores = np.array(values, np.float64)

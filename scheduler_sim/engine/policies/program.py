@@ -29,6 +29,9 @@ PROTOCOL = 1
 ANSWER_SECONDS = 10.0
 """So long a program may take for an answer, by the clock, unless it is given another time."""
 
+LONGEST_ANSWER = 86_400
+"""Seconds that it may be given at most."""
+
 LONGEST_LINE = 1 << 24
 """Bytes of an answer."""
 
@@ -54,7 +57,7 @@ class Program:
         """Read a command line, as a shell divides it into words, or the words.
 
         Raises:
-            InvalidPolicy: there are none, or the time is not above 0.
+            InvalidPolicy: there are none, or the time is not above 0 and at most `LONGEST_ANSWER`.
         """
         try:
             words = shlex.split(command) if isinstance(command, str) else [os.fspath(word) for word in command]
@@ -62,8 +65,10 @@ class Program:
             raise InvalidPolicy(f"The command line {command!r} cannot be read: {error}.") from error
         if not words:
             raise InvalidPolicy("A policy's program has no command line.")
-        if not timeout > 0:
-            raise InvalidPolicy(f"A program is given {timeout:g} s for an answer; that must be above 0.")
+        if not (isinstance(timeout, int | float) and 0 < timeout <= LONGEST_ANSWER):
+            raise InvalidPolicy(
+                f"A program is given {timeout} s for an answer; that must be above 0 and at most {LONGEST_ANSWER:,}."
+            )
         return cls(tuple(words), timeout)
 
     @property

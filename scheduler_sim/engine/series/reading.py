@@ -20,17 +20,19 @@ from scheduler_sim.engine.clock import LocalClock, microseconds
 from scheduler_sim.engine.errors import InvalidParameter, InvalidTrace, listed
 from scheduler_sim.engine.series.signals import SIGNALS, Kind, Signals, kind_named
 from scheduler_sim.engine.series.steps import StepSeries
-from scheduler_sim.engine.series.units import other_unit
+from scheduler_sim.engine.series.units import other_unit, time_unit, unusual_mean
 from scheduler_sim.engine.traces.source import Source, open_source
+from scheduler_sim.engine.traces.texts import UNKNOWN
 from scheduler_sim.engine.workloads.columns import BoolArray, FloatArray
 
 MOST_ROWS = 1_000_000
 _DATED_FROM = 1e8
-"""Numbers from here up are seconds since 1970 (from 1973 on), and from `_MILLISECONDS_FROM` up milliseconds."""
-_MILLISECONDS_FROM = 1e11
+"""Numbers from here up are seconds since 1970 (from 1973 on)."""
+_PARTS_FROM = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
+"""Numbers from the first up are since 1970 in parts of a second, of which a second has so many."""
 _TIMES = ("datetime", "timestamp", "time", "date")
 _VALUES = {
-    "carbon": ("carbon intensity", "carbon_intensity", "g_per_kwh"),
+    "carbon": ("carbon intensity", "carbon_intensity", "carbonintensity", "g_per_kwh"),
     "price": ("price",),
     "pue": ("pue",),
     "temperature": ("temperature", "temp"),
@@ -39,6 +41,8 @@ _VALUES = {
 _PREFERRED = ("life cycle", "(lca)", "(utc)")
 """What of several columns tells the one to take: of carbon that over the whole life of the plants, which providers show
 themselves, and of times those of no zone that changes its clocks."""
+_NO_VALUE = UNKNOWN | {"-", "n/e"}
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d*\s*")
 _GAP = 1.5
 """A step is a gap where it is so many times as long as most are."""
 
@@ -103,11 +107,15 @@ def read_series(
 
 
 class _Columns:
-    """Which columns of a file are the times and the values, and whether dates that are no texts name their zone."""
+    """Which columns of a file are the times and the values, and what was found in them.
+
+    Attributes:
+        is_zoned: whether dates that are no texts name their zone. decimal_commas: values with a comma for the point.
+    """
 
     def __init__(self, file: str, kind: Kind, time: str, value: str) -> None:
         self.file, self.kind, self.time, self.value = file, kind, time, value
-        self.is_zoned = True
+        self.is_zoned, self.decimal_commas = True, 0
 
     def find(self, names: list[str]) -> tuple[int, int]:
         """Return the places of both, and keep their names.
@@ -157,7 +165,8 @@ def _read_csv(source: Source, columns: _Columns) -> _Read:
         if line.strip("\r\n"):
             break
     unquoted = re.sub('"[^"]*"', "", "".join(begin))
-    reader = csv.reader(chain(begin, lines), delimiter=";" if unquoted.count(";") > unquoted.count(",") else ",")
+    delimiter = max((",", ";", "\t"), key=unquoted.count)
+    reader = csv.reader(chain(begin, lines), delimiter=delimiter)
     try:
         header = next((row for row in reader if row), [])
         time, value = columns.find(header)
@@ -168,8 +177,12 @@ def _read_csv(source: Source, columns: _Columns) -> _Read:
                 raise InvalidTrace(
                     f"{source.name}, line {reader.line_num}: {len(row)} fields where {len(header)} belong."
                 )
+            found = row[value]
+            if delimiter != "," and _DECIMAL_COMMA.fullmatch(found):
+                found = found.replace(",", ".")
+                columns.decimal_commas += 1
             times.append(row[time])
-            values.append(row[value])
+            values.append(found)
             where.append(reader.line_num)
     except csv.Error as error:
         raise InvalidTrace(f"{source.name}, line {reader.line_num}: {error}.") from error
@@ -202,23 +215,31 @@ def _dates(stamps: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.datetime64]]:
 
 
 def _number(value: Any) -> float:
+    if value is None or (isinstance(value, str) and value.strip().casefold() in _NO_VALUE):
+        return float("nan")
     try:
-        return float("nan") if value is None or value == "" else float(value)
+        return float(value)
     except (TypeError, ValueError):
         return float("inf")
 
 
-def _instant(value: Any, *, is_zoned: bool) -> tuple[float, bool, bool]:
+def _instant(value: Any, unit: float, *, is_zoned: bool) -> tuple[float, bool, bool]:
     """Return seconds, whether they are a date, and whether it names its zone, which a date that is no text does or not.
 
     NaN seconds for what is no time.
+
+    Args:
+        unit: the seconds of what small numbers count; large ones tell their unit themselves, but in parts of a second.
     """
     if isinstance(value, np.datetime64):
         return (float("nan") if np.isnat(value) else int(value.astype(np.int64)) / 1e6), True, is_zoned
     seconds = _number(value)
     if np.isfinite(seconds):
-        dated = abs(seconds) >= _DATED_FROM
-        return (seconds / 1000 if abs(seconds) >= _MILLISECONDS_FROM else seconds), dated, True
+        if unit >= 1 and abs(seconds) >= _DATED_FROM:
+            seconds /= next((parts for least, parts in _PARTS_FROM if abs(seconds) >= least), 1.0)
+        else:
+            seconds *= unit
+        return seconds, abs(seconds) >= _DATED_FROM, True
     found = microseconds(value.strip()) if isinstance(value, str) else None
     return (float("nan"), False, True) if found is None else (found[0] / 1e6, True, found[1])
 
@@ -251,7 +272,8 @@ def _assembled(
 ) -> ReadSeries:
     if not read[0]:
         raise InvalidTrace(f"{name} holds no rows.")
-    instants = [_instant(value, is_zoned=columns.is_zoned) for value in read[0]]
+    counted, seconds = time_unit(columns.time)
+    instants = [_instant(value, seconds, is_zoned=columns.is_zoned) for value in read[0]]
     times = np.array([instant[0] for instant in instants], np.float64)
     values = np.array([_number(value) for value in read[1]], np.float64)
     where = np.array(read[2], np.int64)
@@ -292,8 +314,18 @@ def _assembled(
     unit = unit or kind.unit
     if told:
         notes.append(f"The column {columns.value!r} tells {told}; its values are read as {unit}, as asked.")
-    if missing.any():
-        notes.append(f"{missing.sum():,} rows have no value: the one before holds on.")
+    if missing.all():
+        raise InvalidTrace(f"{name} holds no value in column {columns.value!r}.")
+    if columns.decimal_commas:
+        notes.append(f"{columns.decimal_commas:,} values have a decimal comma.")
+    if counted and dated == {False}:
+        notes.append(f"Times are counted in {counted}, as the name of their column {columns.time!r} tells.")
+    first, last = times[~missing].min(), times[~missing].max()
+    at_ends = int((missing & ((times < first) | (times > last))).sum())
+    if inside := int(missing.sum()) - at_ends:
+        notes.append(f"{inside:,} rows have no value: the one before holds on.")
+    if at_ends:
+        notes.append(f"{at_ends:,} rows at the ends have no value: the series is shorter by them.")
     if is_local.any():
         notes.append(f"Times name no zone: they are read as {clock or 'UTC'}.")
     times, values, where = times[~missing], kind.taken(values[~missing], unit), where[~missing]
@@ -320,6 +352,9 @@ def _assembled(
         )
     steps = StepSeries(times, values, float(times[-1]) + step)
     Signals({kind.name: steps})
+    mean = float(steps.integral(np.array(steps.begin), np.array(steps.end)) / steps.span)
+    if unusual := unusual_mean(kind, mean):
+        notes.append(f"{unusual} Values are read as {unit}." if len(kind.units) > 1 else unusual)
     audit = {
         "rows": len(read[0]),
         "values": len(times),
@@ -330,7 +365,7 @@ def _assembled(
         "gaps": int(gaps.sum()),
         "longest_gap_seconds": float(lengths[gaps].max(initial=0.0)),
         "missing": int(missing.sum()),
-        "mean": float(steps.integral(np.array(steps.begin), np.array(steps.end)) / steps.span),
+        "mean": mean,
         "least": float(values.min()),
         "most": float(values.max()),
         "notes": notes,

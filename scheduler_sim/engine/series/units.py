@@ -34,6 +34,20 @@ _PARTS: dict[str, tuple[Mapping[str, str], ...]] = {
     "temperature": (_TEMPERATURE,),
 }
 """The words of the parts of a kind's units, in their order."""
+_TIME = _by_word(
+    {
+        "days": "d day days",
+        "hours": "h hr hrs hour hours",
+        "minutes": "min mins minute minutes",
+        "milliseconds": "ms msec millis milliseconds",
+        "microseconds": "us µs microseconds",
+        "nanoseconds": "ns nanoseconds",
+    }
+)
+_SECONDS = {"days": 86_400.0, "hours": 3600.0, "minutes": 60.0}
+_SECONDS |= {"milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9}
+_USUAL = {"carbon": (2.0, 2500.0), "price": (-5.0, 5.0), "pue": (1.0, 4.0), "temperature": (-60.0, 60.0)}
+"""Between what means lie, in the kind's own unit, that electricity and machine rooms really have."""
 _CARBON_DIOXIDE = re.compile(r"co[2₂][ -]?(?:eq?)?(?![^\W\d_])")
 _WORD = re.compile(r"[^\W\d_]+|[$€£¥¢]")
 
@@ -52,3 +66,19 @@ def other_unit(kind: Kind, unit: str, column: str) -> str:
         ):
             return ""
     return "/".join(told[0] for told in named if told)
+
+
+def time_unit(column: str) -> tuple[str, float]:
+    """Return what the name of a column of times says that numbers in it count, and its seconds; empty for seconds."""
+    told = next((_TIME[word] for word in _WORD.findall(column.casefold()) if word in _TIME), "")
+    return told, _SECONDS.get(told, 1.0)
+
+
+def unusual_mean(kind: Kind, mean: float) -> str:
+    """Return a sentence where the mean of a series, in the kind's own unit, looks like one of another unit."""
+    least, most = _USUAL.get(kind.name, (mean, mean))
+    if least <= mean <= most or mean == 0:
+        return ""
+    unit = f" {kind.shown_unit}" if kind.shown_unit else ""
+    side, bound = ("below", least) if mean < least else ("above", most)
+    return f"The mean of {mean:,.4g}{unit} lies {side} {bound:,.4g}, which looks like another unit."

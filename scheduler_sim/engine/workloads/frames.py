@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from scheduler_sim.engine.errors import InvalidWorkload, listed, unknown_name
 from scheduler_sim.engine.workloads.columns import FloatArray, Labels
@@ -37,12 +38,16 @@ NAMES = (
 """The columns that a table of tasks may have: those of `Workload.from_columns`."""
 
 
-def checked_names(columns: Mapping[str, Any]) -> dict[str, Any]:
+def checked_names(columns: Mapping[str, Any] | npt.NDArray[np.void]) -> dict[str, Any]:
     """Return the columns.
 
     Raises:
-        InvalidWorkload: a name that is none of `NAMES`, or arrivals or run times are missing.
+        InvalidWorkload: no columns by name, a name that is none of `NAMES`, or arrivals or run times are missing.
     """
+    if isinstance(columns, np.ndarray) and columns.dtype.names:
+        columns = {name: columns[name] for name in columns.dtype.names}
+    if not isinstance(columns, Mapping):
+        raise InvalidWorkload(f"from_numpy takes arrays by name, or a structured array, not {type(columns).__name__}.")
     for name in columns:
         if name not in NAMES:
             raise InvalidWorkload(unknown_name("workload column", str(name), list(NAMES)))
@@ -52,21 +57,35 @@ def checked_names(columns: Mapping[str, Any]) -> dict[str, Any]:
     return dict(columns)
 
 
-def arrow_of(frame: "pd.DataFrame") -> "pa.Table":
-    """Return a pandas frame as an Arrow table.
+def arrow_of(frame: "pd.DataFrame", called: Mapping[str, str] | None = None) -> "pa.Table":
+    """Return a pandas frame as an Arrow table, its index among the columns where it bears the name of one.
+
+    Args:
+        called: as of `columns_of`.
 
     Raises:
-        InvalidWorkload: a column of values that are not all of one kind.
+        InvalidWorkload: no frame, a name that two columns bear, or a column of values that are not all of one kind.
     """
+    import pandas as pd
     import pyarrow as pa
 
+    if not isinstance(frame, pd.DataFrame):
+        raise InvalidWorkload(
+            f"from_pandas takes a DataFrame of pandas, not {type(frame).__name__}; from_numpy takes arrays by name, "
+            "from_arrow tables of Arrow and of polars."
+        )
+    if frame.columns.has_duplicates:
+        raise InvalidWorkload(f"The table has more than one column {frame.columns[frame.columns.duplicated()][0]!r}.")
+    wanted = {*NAMES, *(called or {}).values()} - set(frame.columns)
+    if kept := [name for name in frame.index.names if name in wanted]:
+        frame = frame.reset_index(kept)
     try:
         return pa.Table.from_pandas(frame, preserve_index=False)
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise InvalidWorkload(f"The frame holds a column of mixed values: {error.args[0]}.") from error
 
 
-def columns_of(table: "pa.Table", called: Mapping[str, str] | None = None) -> dict[str, Any]:
+def columns_of(table: Any, called: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return the columns of an Arrow table as `Workload.from_columns` takes them.
 
     Args:
@@ -77,6 +96,7 @@ def columns_of(table: "pa.Table", called: Mapping[str, str] | None = None) -> di
         InvalidWorkload: a column that the table does not have, datetimes beside numbers, or values that are neither
             numbers nor times where numbers are wanted.
     """
+    table = _as_table(table)
     names = table.column_names
     doubled = [name for name in names if names.count(name) > 1]
     if doubled:
@@ -89,6 +109,20 @@ def columns_of(table: "pa.Table", called: Mapping[str, str] | None = None) -> di
             raise InvalidWorkload(f"The table has no column {missing[0]!r}; it has {listed(names)}.")
         called = {name: name for name in NAMES if name in names} | dict(called)
     return _converted({name: table.column(there) for name, there in checked_names(called).items()})
+
+
+def _as_table(table: Any) -> "pa.Table":
+    """Return what Arrow takes for a table as one; days are their first instants."""
+    import pyarrow as pa
+
+    try:
+        found = table if isinstance(table, pa.Table) else pa.table(table)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise InvalidWorkload(f"There is no table in {type(table).__name__}: {error}.") from error
+    for place, field in enumerate(found.schema):
+        if pa.types.is_date(field.type):
+            found = found.set_column(place, field.name, found.column(place).cast(pa.timestamp("ms")))
+    return found
 
 
 def _converted(columns: Mapping[str, "pa.ChunkedArray"]) -> dict[str, Any]:

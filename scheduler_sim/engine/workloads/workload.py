@@ -17,7 +17,6 @@ from scheduler_sim.engine.workloads.unstated import stand_ins
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
 
 __all__ = [
     "LARGEST_INTEGER",
@@ -245,8 +244,8 @@ class Workload:
         return cls(**columns)
 
     @classmethod
-    def from_numpy(cls, columns: Mapping[str, Any]) -> Self:
-        """Return the tasks of arrays by the names of `from_columns`; errors as there.
+    def from_numpy(cls, columns: "Mapping[str, Any] | npt.NDArray[np.void]") -> Self:
+        """Return the tasks of arrays by the names of `from_columns`, or of a structured array; errors as there.
 
         Raises:
             InvalidWorkload: also a name that is none of them, or no arrivals or run times.
@@ -254,8 +253,8 @@ class Workload:
         return cls.from_columns(**checked_names(columns))
 
     @classmethod
-    def from_arrow(cls, table: "pa.Table", columns: Mapping[str, str] | None = None) -> Self:
-        """Return the tasks of an Arrow table; errors as of `from_numpy`.
+    def from_arrow(cls, table: Any, columns: Mapping[str, str] | None = None) -> Self:
+        """Return the tasks of a table of Arrow, or of what it takes for one, as of polars; errors as of `from_numpy`.
 
         Numbers are seconds and counts; timestamps are counted from the first arrival, durations are turned into
         seconds. A null is what is not stated.
@@ -264,12 +263,15 @@ class Workload:
             columns: what the table calls a column of `from_columns`, where that is another name, as in
                 `{"arrival_time": "submitted"}`; with it, columns that it does not name need not mean anything.
         """
-        return cls.from_numpy(columns_of(table, columns))
+        return cls.from_columns(**columns_of(table, columns))
 
     @classmethod
     def from_pandas(cls, frame: "pd.DataFrame", columns: Mapping[str, str] | None = None) -> Self:
-        """Return the tasks of a pandas frame, whose index means nothing; arguments and errors as of `from_arrow`."""
-        return cls.from_arrow(arrow_of(frame), columns)
+        """Return the tasks of a pandas frame; arguments and errors as of `from_arrow`.
+
+        An index that bears the name of a column, as `task_id`, is one; any other means nothing.
+        """
+        return cls.from_arrow(arrow_of(frame, columns), columns)
 
     @property
     def expected_size(self) -> FloatArray:

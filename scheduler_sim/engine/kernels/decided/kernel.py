@@ -4,6 +4,7 @@ import heapq
 import operator
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -109,13 +110,15 @@ class DecidedKernel(BaseKernel):
 
     def _play_and_leave(self, until: float, events: int) -> None:
         """Play; who decides and can be closed is closed at the end, and where it is refused."""
-        over = True
+        close = getattr(self._decider, "close", lambda: None)
         try:
             self._play(until, events)
-            over = self.finished == len(self._workload)
-        finally:
-            if over and hasattr(self._decider, "close"):
-                self._decider.close()
+        except BaseException:
+            with suppress(Exception):
+                close()
+            raise
+        if self.finished == len(self._workload):
+            self._guarded(close)
 
     def _play(self, until: float, events: int) -> None:
         counts, arrival = self._counts, self._workload.arrival_time
@@ -188,7 +191,12 @@ class DecidedKernel(BaseKernel):
         state.running = _fixed(self._running)
         # One more than wait is enough to show that what is returned has no end.
         most = len(self._queue) + 1
-        chosen = self._guarded(lambda: list(islice(self._decider.decide(state) or (), most)))
+
+        def asked() -> list[Any]:
+            found = self._decider.decide(state)
+            return [] if found is None else list(islice(found, most))
+
+        chosen = self._guarded(asked)
         for one in chosen:
             self._begin(one, now)
         return bool(chosen)
@@ -200,7 +208,7 @@ class DecidedKernel(BaseKernel):
                 return call()
         except ProgramFault:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise InvalidPolicy(
                 f"{self._order.name} fails {self._when()}: {type(error).__name__}: {error}".rstrip(".") + "."
             ) from error
@@ -219,11 +227,9 @@ class DecidedKernel(BaseKernel):
         Raises:
             InvalidPolicy: no such task waits, or the node does not hold it.
         """
-        name = self._order.name
+        name, is_pair = self._order.name, isinstance(start, tuple | list)
         try:
-            row, node = (
-                (operator.index(part) for part in start) if isinstance(start, tuple) else (operator.index(start), -1)
-            )
+            row, node = (operator.index(part) for part in start) if is_pair else (operator.index(start), -1)
         except (TypeError, ValueError):
             raise InvalidPolicy(
                 f"{name} returns {start!r} at {now:,.15g} s, where a row or a pair of row and node was expected."
@@ -234,7 +240,7 @@ class DecidedKernel(BaseKernel):
             which = f"task {self._workload.task_id[row]}" if known else f"row {row}"
             raise InvalidPolicy(f"{name} starts {which} at {now:,.15g} s, which does not wait then.")
         task = f"task {self._workload.task_id[row]} at {now:,.15g} s"
-        if node == -1 and not isinstance(start, tuple):
+        if not is_pair:
             fitting = self._fits(row)
             if not len(fitting):
                 raise InvalidPolicy(f"{name} starts {task}, which no node can hold then.")
