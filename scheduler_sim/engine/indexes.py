@@ -13,14 +13,14 @@ _PACKAGES: dict[str, str] = {}
 
 
 def never_negative(package: str) -> None:
-    """Compile the functions of a package that are met from now on without asking whether an index is negative."""
+    """Compile the functions of a package or module that are met from now on without asking if an index is negative."""
     _PACKAGES[package] = "".join(f"{len(name)}{name}" for name in package.split("."))
     _teach()
 
 
 def are_never_negative(module: str) -> bool:
     """Tell whether the functions of a module are compiled so."""
-    return any(module.startswith(f"{package}.") for package in _PACKAGES)
+    return any(f"{module}.".startswith(f"{package}.") for package in _PACKAGES)
 
 
 @cache

@@ -17,7 +17,7 @@ from numba.core import config, types
 from numba.core.bytecode import FunctionIdentity
 
 from scheduler_sim.engine.kernel_files import KernelCache
-from scheduler_sim.engine.linked import LinkedCompiler
+from scheduler_sim.engine.linked import CalledCompiler, LinkedCompiler
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,12 +65,20 @@ def inner_kernel(function: F) -> F:
     return _without_wrappers(function, counting=True)
 
 
+def called_kernel(function: F) -> F:
+    """Compile `function` as `inner_kernel` does, and let it be called: it is written out nowhere.
+
+    Written out wherever a hot loop might come to it, it is compiled as many times.
+    """
+    return _without_wrappers(function, counting=True, compiler=CalledCompiler)
+
+
 def bare_kernel(function: F) -> F:
     """Compile `function` as `kernel` does, to be called by other kernels only (see `inner_kernel`)."""
     return _without_wrappers(function, counting=False)
 
 
-def _without_wrappers(function: F, *, counting: bool) -> F:
+def _without_wrappers(function: F, *, counting: bool, compiler: type[LinkedCompiler] = LinkedCompiler) -> F:
     if config.DISABLE_JIT:  # type: ignore[attr-defined]
         return function
     # Numba takes these options and gives these methods, but its type stubs do not say so.
@@ -82,7 +90,9 @@ def _without_wrappers(function: F, *, counting: bool) -> F:
         _nrt=counting,
         no_cpython_wrapper=True,
         no_cfunc_wrapper=True,
-        pipeline_class=LinkedCompiler,
+        # Else it would be written out wherever it was first called by what is (`inlined`).
+        forceinline=False,
+        pipeline_class=compiler,
     )(function)
     _kept(compiled, function)
     template = compiled.get_call_template

@@ -35,6 +35,17 @@ class _LinkedCode(JITCodeLibrary):
         return self.serialize_using_bitcode()  # type: ignore[no-untyped-call]
 
 
+class _CalledCode(_LinkedCode):
+    """Such code that callers call, and do not take in."""
+
+    def add_ir_module(self, ir_module: Any) -> None:
+        """Add functions that are not to be written out where they are called."""
+        for function in ir_module.functions:
+            if not function.is_declaration:
+                function.attributes.add("noinline")
+        super().add_ir_module(ir_module)  # type: ignore[no-untyped-call]
+
+
 class _NoEnvironments:
     """What makes code, but for environments, which functions have that Python calls."""
 
@@ -51,8 +62,16 @@ class _NoEnvironments:
 class LinkedCompiler(Compiler):
     """Numba's compiler, for functions that Python does not call (`pipeline_class` of `numba.njit`)."""
 
+    code: type[JITCodeLibrary] = _LinkedCode
+
     def compile_extra(self, func: Callable[..., Any]) -> Any:
         """Compile a function into code that is only linked."""
-        make_library: Any = _LinkedCode
+        make_library: Any = self.code
         self.state.library = make_library(self.state.targetctx.codegen(), func.__qualname__)
         return super().compile_extra(func)  # type: ignore[no-untyped-call]
+
+
+class CalledCompiler(LinkedCompiler):
+    """The same, for functions that are not written out where they are called."""
+
+    code = _CalledCode

@@ -118,7 +118,10 @@ def readable(name: str, dimensions: int, dtype: Any) -> None:
     def read(context: Any, builder: Any, record: Any, pointer: Any) -> Any:
         def number(field: str) -> Any:
             place = _member(builder, pointer, record.offset(field), context.get_data_type(types.int64))
-            return context.unpack_value(builder, types.int64, place, None if record.aligned else 1)
+            loaded = context.unpack_value(builder, types.int64, place, None if record.aligned else 1)
+            # Arrays stay where they are while compiled code runs, whatever that writes into them.
+            loaded.set_metadata("invariant.load", builder.module.add_metadata([]))
+            return loaded
 
         address = number(f"{name}_at")
         if not dimensions:

@@ -6,7 +6,7 @@ import numpy as np
 
 from scheduler_sim.engine import inlined
 from scheduler_sim.engine.codes import FIRST_FIT, LEARNED_NODE, RANDOM_NODE, WEIGHTED_FIT, WORST_FIT
-from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.jit import called_kernel, inner_kernel
 from scheduler_sim.engine.kernels.cluster.classes import find_classed, weighted_room
 from scheduler_sim.engine.kernels.cluster.fgd import fgd_device, fgd_find
 from scheduler_sim.engine.kernels.cluster.index import find_indexed
@@ -30,7 +30,7 @@ from scheduler_sim.engine.kernels.cluster.view import fits, room, tightest
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
 
 
-@inner_kernel
+@called_kernel
 def find_by_scan(
     s: Sim,
     view: View,
@@ -127,7 +127,7 @@ def find_node(
     return find_by_scan(s, view, rule, nodes, t.draw, stamp, need)
 
 
-@inner_kernel
+@called_kernel
 def find_compact(s: Sim, view: View, live: bool, t: Any, fraction: float) -> int:
     """Find where a gang could start in as few racks and switches as can be, as `find` does.
 
@@ -213,15 +213,17 @@ def find_place(s: Sim, view: View, live: bool, now: bool, row: int, fraction: fl
     need = needs(t, fraction, t.full_nodes)
     nodes = t.gpu_nodes if need[1] > 0 or need[2] > 0 else t.any_nodes
     kind = t.fgd_kind if t.full_nodes == 0 else -1
-    node = -1
+    marked = stamp
     if now and s.settings[SLEEPS] and t.full_nodes == 0:
-        awake = fresh_stamp(s)
-        mark_sleeping(s, awake)
-        node = find_node(s, view, live, kind, nodes, t, awake, need, fgd)
-    if node < 0:
-        node = find_node(s, view, live, kind, nodes, t, stamp, need, fgd)
-    if node < 0:
-        return 0
+        marked = fresh_stamp(s)
+        mark_sleeping(s, marked)
+    while True:
+        node = find_node(s, view, live, kind, nodes, t, marked, need, fgd)
+        if node >= 0:
+            break
+        if marked == stamp:
+            return 0
+        marked = stamp
     mask, device = pick_devices(s, view, node, need[0], need[1], need[2], fgd)
     last = t.full_nodes
     s.piece_node[last] = node

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.jit import called_kernel, inner_kernel
 from scheduler_sim.engine.kernels.cluster.fgd import NO_ROOM, best_gain
 from scheduler_sim.engine.kernels.cluster.state import (
     CLASSES,
@@ -127,7 +127,7 @@ def lowest_of(s: Sim, slot: int, word: int, stamp: int) -> int:
     return -1
 
 
-@inner_kernel
+@called_kernel
 def reclass(s: Sim, node: int) -> None:
     """Bring the classes up to date after what `node` has left changed."""
     new = -1
@@ -171,7 +171,7 @@ def value(s: Sim, node: int, nodes: int, need: tuple[int, int, int, int], fgd: b
     return -weighted_room(s, s.live, node)
 
 
-@inner_kernel
+@called_kernel
 def find_classed(s: Sim, kind: int, nodes: int, stamp: int, need: tuple[int, int, int, int], fgd: bool | None) -> int:
     """Return the node that fgd or weighted_fit chooses of those that are not marked, the lowest of equals, -1 for none.
 

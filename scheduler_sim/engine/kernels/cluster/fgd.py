@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from scheduler_sim.engine.codes import MILLI
-from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.jit import called_kernel, inner_kernel
 from scheduler_sim.engine.kernels.cluster.state import Sim, View
 from scheduler_sim.engine.kernels.cluster.view import fits
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
@@ -131,13 +131,13 @@ def best_gain(s: Sim, view: View, node: int, cpu: int, whole: int, share: int) -
     return most, best
 
 
-@inner_kernel
+@called_kernel
 def fgd_device(s: Sim, view: View, node: int, cpu: int, whole: int, share: int) -> int:
     """Return the shared device that keeps fragments least."""
     return best_gain(s, view, node, cpu, whole, share)[1]
 
 
-@inner_kernel
+@called_kernel
 def fgd_find(s: Sim, view: View, nodes: int, stamp: int, need: tuple[int, int, int, int]) -> int:
     """Return the node of a planned state where fragments shrink most (or grow least), the lowest of equals, or -1."""
     cpu, whole, share, memory = need

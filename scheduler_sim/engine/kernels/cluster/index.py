@@ -6,7 +6,7 @@ import numpy as np
 
 from scheduler_sim.engine import inlined
 from scheduler_sim.engine.codes import BEST_FIT, FIRST_FIT, MILLI
-from scheduler_sim.engine.jit import bare_kernel, inner_kernel
+from scheduler_sim.engine.jit import bare_kernel, called_kernel
 from scheduler_sim.engine.kernels.cluster.state import BY_CORES, Sim
 from scheduler_sim.engine.kernels.cluster.view import fits
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
@@ -54,7 +54,7 @@ def reindex(s: Sim, node: int) -> None:
         s.block_cpu[word] = max(s.block_cpu[word], s.live.cores[node])
 
 
-@inner_kernel
+@called_kernel
 def tighten(s: Sim, word: int) -> None:
     """Make the bound on free cores of a block of 64 nodes exact; it only grows in between."""
     most = np.int64(-1)

@@ -16,7 +16,7 @@ import numpy as np
 
 from scheduler_sim.engine.clusters.demand import Demands
 from scheduler_sim.engine.codes import FIRST_FIT
-from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.jit import called_kernel, inner_kernel
 from scheduler_sim.engine.kernels.cluster.queue import NOTHING, sort_by_rank, tree_next
 from scheduler_sim.engine.kernels.cluster.racks import is_whole_node
 from scheduler_sim.engine.kernels.cluster.reserve import longest, pieces_free
@@ -97,7 +97,7 @@ def gain(s: Sim, node: int) -> None:
         s.soonest[kind, node] = -np.inf
 
 
-@inner_kernel
+@called_kernel
 def note_end(s: Sim, row: int, now: float) -> None:
     """Note that a task ends that may not have been expected to."""
     if s.tasks[row].end > now:
@@ -107,7 +107,7 @@ def note_end(s: Sim, row: int, now: float) -> None:
             chunk = s.chunks[chunk].more
 
 
-@inner_kernel
+@called_kernel
 def next_reserved(s: Sim) -> float:
     """Return the earliest reservation still ahead, infinity for none; those due at the present instant are noted."""
     while s.counts[BOOKED] > 0:

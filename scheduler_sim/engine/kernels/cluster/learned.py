@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine.codes import MILLI, QUEUED
-from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.jit import called_kernel, inner_kernel
 from scheduler_sim.engine.kernels.cluster.state import FREE_CPU, FREE_GPU, MOST_CORES, MOST_GPUS, Sim, View
 from scheduler_sim.engine.kernels.cluster.view import fits, room, tightest
 from scheduler_sim.engine.policies.choice_scoring import fold, length_of, weigh
 
 
-@inner_kernel
+@called_kernel
 def find_learned(s: Sim, view: View, t: Any, nodes: int, stamp: int, need: tuple[int, int, int, int]) -> int:
     """Return the node with the lowest score among those of row `nodes` that fit and are not marked, -1 for none."""
     cpu, whole, share, memory = need

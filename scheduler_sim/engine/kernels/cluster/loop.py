@@ -6,7 +6,7 @@ import numpy as np
 
 from scheduler_sim.engine import inlined
 from scheduler_sim.engine.codes import ARRIVED, CONSERVATIVE, CPU_SIDE, FINISHED, GPU_SIDE, QUEUED
-from scheduler_sim.engine.jit import counting_kernel, inner_kernel
+from scheduler_sim.engine.jit import called_kernel, counting_kernel
 from scheduler_sim.engine.kernels.cluster.act import Parts, act
 from scheduler_sim.engine.kernels.cluster.kept import next_reserved, note_end
 from scheduler_sim.engine.kernels.cluster.power import go_to_cap, next_cap
@@ -131,7 +131,7 @@ def arrive(s: Sim, now: float) -> None:
             make_ready(s, row)
 
 
-@inner_kernel
+@called_kernel
 def apply_outages(s: Sim, now: float) -> None:
     """Let nodes go away as was announced, and come back; what runs on them ends there."""
     while s.counts[OUTAGES] < len(s.outage_times) and s.outage_times[s.counts[OUTAGES]] == now:

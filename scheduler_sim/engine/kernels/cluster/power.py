@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from scheduler_sim.engine import inlined
 from scheduler_sim.engine.codes import MILLI
-from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.jit import called_kernel, inner_kernel
 from scheduler_sim.engine.kernels.cluster.state import CAP_STEP, CAPPED, CAPS, DRAWN, STRIDE, Sim, needs
 
 
@@ -15,7 +16,7 @@ def sleeps(s: Sim, node: int, now: float) -> bool:
     return bool(s.node_tasks[node] == 0 and s.idle_since[node] + s.sleep_after[node] <= now)
 
 
-@inner_kernel
+@called_kernel
 def mark_sleeping(s: Sim, stamp: int) -> None:
     """Mark the nodes that are asleep."""
     now = s.clock[0]
@@ -24,7 +25,7 @@ def mark_sleeping(s: Sim, stamp: int) -> None:
             s.mark[node] = stamp
 
 
-@inner_kernel
+@called_kernel
 def wake(s: Sim, count: int, now: float) -> float:
     """Wake what sleeps of the nodes of the pieces found, and return when all of them are awake."""
     begin = now
@@ -36,13 +37,13 @@ def wake(s: Sim, count: int, now: float) -> float:
     return begin
 
 
-@inner_kernel
+@called_kernel
 def power_of(s: Sim, node: int, cpu: int, gpu: int, step: int) -> int:
     """Return what devices of a node draw more when they are busy, in millionths of a watt.
 
     Each step of frequency has an entry a group, those of the slower steps behind those of the faster.
     """
-    at = s.node_group[node] + step * (s.node_group[-1] + 1)
+    at = s.node_group[node] + step * (s.node_group[len(s.node_group) - 1] + 1)
     return int(cpu * s.core_power[at] + gpu * s.gpu_power[at])
 
 
@@ -66,14 +67,17 @@ def give_back_power(s: Sim, t: Any, node: int, cpu: int, gpu: int) -> None:
         s.counts[DRAWN] -= power_of(s, node, cpu, gpu, step_of(s, t))
 
 
-@inner_kernel
+@inlined.kernel
 def is_capped(s: Sim, row: int, fraction: float, count: int) -> bool:
     """Tell whether a task on the `count` pieces found would draw more than the cap leaves; then it waits for power.
 
     One that does not is to start at the fastest step of frequency that is below the cap.
     """
-    if not s.settings[CAPS]:
-        return False
+    return bool(s.settings[CAPS] and _is_above_cap(s, row, fraction, count))
+
+
+@called_kernel
+def _is_above_cap(s: Sim, row: int, fraction: float, count: int) -> bool:
     t, stride = s.tasks[row], s.settings[STRIDE]
     for step in range(len(s.speeds) // stride):
         drawn = s.counts[DRAWN]
@@ -87,7 +91,7 @@ def is_capped(s: Sim, row: int, fraction: float, count: int) -> bool:
     return True
 
 
-@inner_kernel
+@called_kernel
 def next_cap(s: Sim) -> float:
     """Return when the next step of the cap begins, infinity for none; steps of a cap that repeats are numbered on."""
     step, count = s.counts[CAP_STEP] + 1, len(s.cap_times)
@@ -96,7 +100,7 @@ def next_cap(s: Sim) -> float:
     return float((step // count) * s.cap_span[0] + s.cap_times[step % count])
 
 
-@inner_kernel
+@called_kernel
 def go_to_cap(s: Sim, now: float) -> None:
     """Let the step of the cap hold that is due."""
     while next_cap(s) <= now:

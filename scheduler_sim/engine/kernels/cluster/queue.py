@@ -7,7 +7,7 @@ import numpy as np
 
 from scheduler_sim.engine import inlined
 from scheduler_sim.engine.codes import CALLED, DRF, LEARNED, MILLI, MULTIFACTOR, QUEUED, RUNNING
-from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.jit import called_kernel, inner_kernel
 from scheduler_sim.engine.kernels.calling import call_scores, set_state
 from scheduler_sim.engine.kernels.cluster.state import (
     BY_TIE,
@@ -32,7 +32,7 @@ SHIFT = 4
 FAN = 16
 
 
-@inner_kernel
+@called_kernel
 def tree_insert(s: Sim, rank: int, cpu: int, gpu: int) -> None:
     """Add the task of `rank`, which needs at least this of some node."""
     for level in range(len(s.levels)):
@@ -43,7 +43,7 @@ def tree_insert(s: Sim, rank: int, cpu: int, gpu: int) -> None:
         s.tree_gpu[i] = min(s.tree_gpu[i], gpu)
 
 
-@inner_kernel
+@called_kernel
 def tree_remove(s: Sim, rank: int) -> None:
     """Take the task of `rank` out."""
     i = s.levels[0] + rank
@@ -65,7 +65,7 @@ def tree_remove(s: Sim, rank: int) -> None:
         s.tree_gpu[i] = gpu
 
 
-@inner_kernel
+@called_kernel
 def tree_clear(s: Sim, rank: int) -> None:
     """Take out the task of `rank`, the only one there is."""
     for level in range(len(s.levels)):
@@ -92,7 +92,7 @@ def plant_lone(s: Sim) -> None:
         s.counts[LONE] = 0
 
 
-@inner_kernel
+@called_kernel
 def tree_next(s: Sim, rank: int, cpu: int, gpu: int) -> int:
     """Return the first rank from `rank` on whose needs lie within the bounds, -1 for none."""
     plant_lone(s)
@@ -267,7 +267,7 @@ def sort_walk(s: Sim, now: float) -> None:
     s.counts[WALKED] = size
 
 
-@inner_kernel
+@called_kernel
 def charge(s: Sim, row: int, now: float, amount: float) -> None:
     """Charge a user's decayed account; a later second weighs more, which is the same as older ones weighing less.
 

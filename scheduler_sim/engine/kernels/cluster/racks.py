@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from scheduler_sim.engine import inlined
-from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.jit import called_kernel, inner_kernel
 from scheduler_sim.engine.kernels.cluster.state import Sim, View
 from scheduler_sim.engine.kernels.cluster.view import fits
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
@@ -28,7 +28,7 @@ def is_whole_node(s: Sim, view: View, node: int, t: Any) -> bool:
     return bool(s.allowed[t.any_nodes, node] and s.node_cpu[node] == t.full_cpu)
 
 
-@inner_kernel
+@called_kernel
 def next_whole_node(s: Sim, view: View, indexed: bool, node: int, t: Any) -> int:
     """Return the first node from `node` on that a gang may take as a whole, -1 for none."""
     if indexed and t.full_gpus > 0:

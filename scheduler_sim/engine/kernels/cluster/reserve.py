@@ -256,7 +256,7 @@ def longest(s: Sim, row: int) -> float:
     if t.full_nodes > 0 and pieces_of(t) > 1:
         estimate *= s.crossing[len(s.crossing) - 1]
     length = 0.0
-    for group in range(s.node_group[-1] + 1):
+    for group in range(s.node_group[len(s.node_group) - 1] + 1):
         cpu_time, gpu_time = sides(s, t, estimate, t.fixed, group)
         length = max(length, cpu_time, gpu_time)
     return length + longest_fetched(s, row)

@@ -7,7 +7,7 @@ import numpy as np
 from scheduler_sim.engine import inlined
 from scheduler_sim.engine.codes import CPU_SIDE, DRF, FINISH, FINISHED, GPU_SIDE, MILLI, MULTIFACTOR, RUNNING
 from scheduler_sim.engine.formulas import held_times_compiled
-from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.jit import called_kernel, inner_kernel
 from scheduler_sim.engine.kernels.cluster.classes import reclass
 from scheduler_sim.engine.kernels.cluster.index import reindex
 from scheduler_sim.engine.kernels.cluster.power import give_back_power, take_power, wake
@@ -47,7 +47,7 @@ def sides(s: Sim, t: Any, runtime: float, fraction: float, group: int) -> tuple[
     return cpu, gpu
 
 
-@inlined.kernel
+@called_kernel
 def stretched(s: Sim, t: Any, seconds: float) -> float:
     """Return for how long devices are held that work for `seconds`: starts and checkpoints cost time."""
     return float(t.overhead + span(s.checkpoints, seconds))
@@ -77,8 +77,8 @@ def piece_sides(s: Sim, t: Any, runtime: float, fraction: float, count: int) -> 
     A gang goes as its slowest node, and as much slower as the levels between its racks make it.
     """
     runtime *= slowdown(s, count)
-    cpu, gpu = sides(s, t, runtime, fraction, s.node_group[s.piece_node[0]])
-    for piece in range(1, count):
+    cpu = gpu = 0.0
+    for piece in range(count):
         other_cpu, other_gpu = sides(s, t, runtime, fraction, s.node_group[s.piece_node[piece]])
         cpu = max(cpu, other_cpu)
         gpu = max(gpu, other_gpu)
@@ -94,7 +94,7 @@ def first_node(s: Sim, count: int) -> int:
     return int(lowest)
 
 
-@inner_kernel
+@called_kernel
 def fetched(s: Sim, row: int, node: int) -> float:
     """Return how long data is under way to a task that starts on `node`, which holds its devices meanwhile.
 
@@ -211,7 +211,7 @@ def start(s: Sim, row: int, fraction: float, count: int, now: float) -> None:
             t.device = lowest_bit(used) if used != 0 else -1
 
 
-@inner_kernel
+@called_kernel
 def advance_turn(s: Sim, node: int, used: int) -> None:
     """Let the next search for a GPU begin after the last one taken in this turn."""
     turn = s.turn[node]

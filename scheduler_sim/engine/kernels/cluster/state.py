@@ -6,10 +6,13 @@ import numpy as np
 
 from scheduler_sim.engine import inlined
 from scheduler_sim.engine.codes import COMMON, MILLI
+from scheduler_sim.engine.indexes import never_negative
 from scheduler_sim.engine.kernels.records import addresses, readable, record_of
 from scheduler_sim.engine.kernels.structures.calendar import EVENT
 from scheduler_sim.engine.kernels.structures.gang_buffer import PIECE
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
+
+never_negative(__name__.rpartition(".")[0])
 
 MOST_LEVELS = 1024
 """Free cores are told apart up to this many."""

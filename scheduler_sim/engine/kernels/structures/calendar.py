@@ -17,11 +17,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scheduler_sim.engine import inlined
+from scheduler_sim.engine.indexes import never_negative
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
 from scheduler_sim.engine.kernels.structures.prefetch import prefetch
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
+
+never_negative(__name__)
 
 EVENT = np.dtype([("time", "f8"), ("code", "i8"), ("next", "i8")])
 """An event that lies ahead, and the next of its span or of the places that are free, -1 for none."""

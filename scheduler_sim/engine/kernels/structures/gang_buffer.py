@@ -5,8 +5,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scheduler_sim.engine.contract import Pieces
+from scheduler_sim.engine.indexes import never_negative
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.workloads.workload import IntArray
+
+never_negative(__name__)
 
 PIECE = np.dtype(
     [

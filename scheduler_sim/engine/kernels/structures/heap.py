@@ -4,8 +4,11 @@ Removing lets the hole sink to a leaf along the lesser children and lifts the la
 nearly always belongs near the leaves, so that this saves a comparison a level, and the choice of a child needs no jump.
 """
 
+from scheduler_sim.engine.indexes import never_negative
 from scheduler_sim.engine.jit import bare_kernel
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
+
+never_negative(__name__)
 
 
 @bare_kernel
