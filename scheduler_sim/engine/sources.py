@@ -37,7 +37,7 @@ def digest(module: str) -> str:
         if name not in parts:
             parts[name] = _whole_part(name)
             ahead.extend(parts[name].called)
-    summary = hashlib.sha256(_taught(indexes.are_never_negative(module)))
+    summary = hashlib.sha256(_taught(any(indexes.are_never_negative(name) for name in parts)))
     for name in sorted(parts):
         summary.update(f"{name.removeprefix(_PACKAGE)} {parts[name].hash}\n".encode())
     return summary.hexdigest()[:16]

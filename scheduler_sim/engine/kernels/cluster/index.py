@@ -71,7 +71,7 @@ def _next_fitting(s: Sim, word: int, bits: int, stamp: int, need: tuple[int, int
     while bits != 0:
         node = (word << 6) + lowest_bit(bits)
         bits &= bits - 1
-        if s.mark[node] != stamp and fits(s.live, node, cpu, whole, share, memory):
+        if (stamp < 0 or s.mark[node] != stamp) and fits(s.live, node, cpu, whole, share, memory):
             return node, bits
     return -1, bits
 

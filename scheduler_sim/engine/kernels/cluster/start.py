@@ -183,7 +183,8 @@ def start(s: Sim, row: int, fraction: float, count: int, now: float) -> None:
         c.share = share
         c.more = t.chunk
         t.chunk = chunk
-        s.node_tasks[node] += 1
+        if s.settings[SLEEPS]:
+            s.node_tasks[node] += 1
         s.live.cores[node] -= cpu
         s.live.ram[node] -= memory
         take_gpus(s.live, node, mask, device, share)
@@ -286,9 +287,10 @@ def give_all(s: Sim, row: int, now: float) -> None:
                 s.first_chunk[c.node] = c.after
             if c.after >= 0:
                 s.chunks[c.after].before = c.before
-        s.node_tasks[c.node] -= 1
-        if s.node_tasks[c.node] == 0:
-            s.idle_since[c.node] = now
+        if s.settings[SLEEPS]:
+            s.node_tasks[c.node] -= 1
+            if s.node_tasks[c.node] == 0:
+                s.idle_since[c.node] = now
         following = c.more
         c.more = s.counts[FREE_CHUNK]
         s.counts[FREE_CHUNK] = chunk

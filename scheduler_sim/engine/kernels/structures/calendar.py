@@ -142,6 +142,10 @@ def next_span(s: Any) -> None:
         s.calendar[SPARE] = place
         place = following
     s.calendar[LATER] -= size
+    span = _next_with_events(s)
+    if span >= 0:
+        # Most spans hold one event, so that to ask when one begins is late.
+        prefetch(s.tasks, s.later[s.span_first[span]].code // 3, 0)
 
 
 @inner_kernel
