@@ -34,6 +34,9 @@ from tests.live.live_site import Redis, Site
 
 POLICIES = "fcfs,sjf,saf,wfp3,fcfs+easy,sjf+easy,saf+easy,wfp3+easy"
 TASKS, RUNS = 20_000, 8
+MADE = "made"
+"""A file beside a site with all its runs."""
+
 PLACES = {
     "/": 3,
     "/runs/": 2,
@@ -54,10 +57,12 @@ PLACES = {
 
 
 @contextmanager
-def site_of_ones_own(server: str) -> Iterator[Site]:
-    """Start a site with finished runs, and stop it."""
+def site_of_ones_own(server: str, kept: Path | None) -> Iterator[Site]:
+    """Start a site with finished runs, which may be there already on SQLite, and stop it."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = kept or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(exist_ok=True)
+        is_made = (folder / MADE).exists()
         environment: dict[str, Any] = dict(UNLIMITED)
         redis = Redis(folder) if server and shutil.which("redis-server") else None
         if redis is not None:
@@ -66,9 +71,13 @@ def site_of_ones_own(server: str) -> Iterator[Site]:
             environment["DATABASE_URL"] = stack.enter_context(own_database(server))
         site = Site(folder, redis_url=redis.url if redis else "", **environment)
         stack.callback(site.close)
+        if is_made:
+            yield site
+            return
         site.manage("generateworkload", "lublin", "--tasks", str(TASKS), "--seed", "1", "--name", "w", "-v", "0")
         for number in range(RUNS):
             site.manage("runsimulation", "--workload", "w", "--policies", POLICIES, "--seed", str(number), "-v", "0")
+        (folder / MADE).touch()
         yield site
 
 
@@ -116,10 +125,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--alone", action="store_true", help="no run beside")
     parser.add_argument("--profile", action="store_true", help="with py-spy: pip install py-spy")
+    parser.add_argument("--site", type=Path, help="a folder for the site, made the first time and kept; SQLite alone")
     given = parser.parse_args()
     server = os.environ.get("DATABASE_URL", "")
     server = server if server.startswith("postgres") else ""
-    with site_of_ones_own(server) as site:
+    if server and given.site:
+        raise SystemExit("A site is kept on SQLite alone: leave DATABASE_URL or --site out.")
+    with site_of_ones_own(server, given.site) as site:
         took: dict[str, list[float]] = defaultdict(list)
         wrong: list[str] = []
         over = threading.Event()

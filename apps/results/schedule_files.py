@@ -7,6 +7,7 @@ there is none the first reader makes it. Runs with `keep: parquet` have none, fo
 """
 
 import hashlib
+import io
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
@@ -91,7 +92,8 @@ def schedule_read(run: Any, scheduler: str) -> dict[str, np.ndarray] | None:
         return None
     path = _path(run, scheduler)
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # At once: each look into a file lets other threads go first.
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             rows = int(archive[_ROWS])
             found = {name: _whole(name, archive[name], rows) for name in COLUMNS}
     except FileNotFoundError:
