@@ -13,7 +13,10 @@ from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 
 from scheduler_sim.web.frames import FRAMES
 
-_WHOLE_TEXT, _MASKED, _SHORT = 0x81, 0x80, 126
+_WHOLE_TEXT, _MASKED = 0x81, 0x80
+_HEAD = 6
+"""Bytes before a masked text that is shorter than `_SHORT`: two of kind and length, four of the mask."""
+_SHORT = 126
 
 
 class QuickWebSocket(WebSocketProtocol):
@@ -25,21 +28,33 @@ class QuickWebSocket(WebSocketProtocol):
             self.transport.write_now(frame)
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802
-        """Take a short text that came whole and alone, as nearly all do; leave everything else to autobahn."""
-        length = len(data) - 6
+        """Take short texts that came whole, as nearly all do; leave all else, and what follows it, to autobahn."""
+        place = 0
+        while (text := self._short_text(data, place)) is not None:
+            place += _HEAD + len(text)
+            self.onMessage(text, False)
+        if place < len(data):
+            super().dataReceived(data[place:])
+
+    def _short_text(self, data: bytes, place: int) -> bytes | None:
+        """Return the short text whose frame stands there whole; None where something else does, or less."""
         if (
-            0 < length < _SHORT
-            and data[0] == _WHOLE_TEXT
-            and data[1] == _MASKED | length
-            and self.state == self.STATE_OPEN
-            and not (self.data or self.inside_message or self.current_frame or self.autoPingTimeoutCall)
+            len(data) <= place + _HEAD
+            or data[place] != _WHOLE_TEXT
+            or self.state != self.STATE_OPEN
+            or self.data
+            or self.inside_message
+            or self.current_frame
+            or self.autoPingTimeoutCall
         ):
-            mask = int.from_bytes((data[2:6] * 32)[:length])
-            text = (int.from_bytes(data[6:]) ^ mask).to_bytes(length)
-            if text.isascii():
-                self.onMessage(text, False)
-                return
-        super().dataReceived(data)
+            return None
+        length = data[place + 1] ^ _MASKED
+        hidden = data[place + _HEAD : place + _HEAD + length]
+        if not 0 < length == len(hidden) < _SHORT:
+            return None
+        mask = int.from_bytes((data[place + 2 : place + _HEAD] * 32)[:length])
+        text = (int.from_bytes(hidden) ^ mask).to_bytes(length)
+        return text if text.isascii() else None
 
 
 def offer_frames() -> None:

@@ -134,7 +134,10 @@ def test_keys_that_a_connection_still_holds_are_not_below_the_bounds_of_a_later_
     write(others, batch(others, 0, TASKS))
     later = make_queued_run(run.workload, "later")
     write_here(run=later, batch=batch(later, 0, TASKS))
-    for each in (run, others, later):
+    by_both = make_queued_run(run.workload, "by both")
+    write(by_both, batch(by_both, 0, 10))
+    write_here(run=by_both, batch=batch(by_both, 10, TASKS))
+    for each in (run, others, later, by_both):
         each.refresh_from_db()
         keys = SchedulerResult.objects.filter(run=each).order_by("id").values_list("id", flat=True)
         assert each.first_result_id is not None

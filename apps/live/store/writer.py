@@ -28,10 +28,10 @@ from scheduler_sim.columnar.turnstile import give_way
 
 logger = logging.getLogger(__name__)
 
-LARGEST_BACKLOG = {"sqlite": 8_000, "postgresql": 50_000}
+LARGEST_BACKLOG = {"sqlite": 8_000, "postgresql": 100_000}
 """Rows (about 100 bytes each) above which no more are taken until some are stored.
 
-They take a tenth of a second on SQLite and two on PostgreSQL; a run that is stopped stores them first.
+They take a tenth of a second on SQLite and three on PostgreSQL; a run that is stopped stores them first.
 """
 
 TRANSACTIONS_AT_ONCE = {"sqlite": 1, "postgresql": 2}

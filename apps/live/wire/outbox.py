@@ -75,6 +75,13 @@ class Outbox:
 
     def offer(self, frame: Frame) -> None:
         """Take a frame in place of an older one of its kind, and send it if that may be."""
+        if self._write is not None and len(self._on_their_way) < WINDOW and not (self._pending or self._replies):
+            # What `flush` would come to, without its lists: the most frequent of all that happens in a server.
+            self._on_their_way.append(frame.sequence)
+            self._last_sent = monotonic()
+            MESSAGES_SENT.inc()
+            self._write(frame.wire)
+            return
         replaced = self._pending.get(frame.kind)
         if replaced is not None:
             MESSAGES_DROPPED.inc()
