@@ -151,6 +151,11 @@ def test_a_function_of_the_task_alone_may_stop_tasks_as_any_order() -> None:
         (lambda task: task.wait_time, "mine cannot be compiled: [^\n]*wait_time[^\n]* knows no wait; let it take"),
         (lambda task: np.nan if task.user == 1 else 0.0, "The score of mine is not a number for 1 of 3 tasks, first"),
         (lambda task: (task.estimate, -1.0), "The slope of mine is -1 for task 1, not a finite number from 0 up"),
+        (lambda _task: "late", "mine returns a text, where a real number or a pair of them was expected"),
+        (lambda task: (task.cpus, 0, 0), "mine returns 3 values, where a real number or a pair"),
+        (lambda task: task.cpus if task.user else None, "mine returns None for some tasks, where"),
+        (lambda _task, now: (now.time, 0.0), r"mine returns 2 values, where a real number was expected\."),
+        (3, "mine is no function, but 3"),
         (
             lambda task, now, more: task.estimate + now.time + more,
             "mine takes 3 arguments, where a task, or a task and the instant, are given",

@@ -210,6 +210,10 @@ BROKEN: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
         lambda _, _state: 1 / 0,
         r"mine fails at 3 s, asked about 2 waiting tasks, first task 1: ZeroDivisionError: division by zero\.",
     ),
+    "ends the program": (
+        lambda _, _state: (_ for _ in ()).throw(SystemExit(1)),
+        r"mine fails at 3 s, asked about 2 waiting tasks, first task 1: SystemExit: 1\.",
+    ),
     "starts what does not fit": (
         lambda _, state: state.queue.tolist(),
         r"mine starts task 2 at 3 s, which no node can hold then\.",
@@ -263,6 +267,8 @@ def test_a_broken_class_gets_one_sentence_with_the_instant_and_the_task(kind: st
             "The score of mine is not a number for 1 of 2 tasks, first for task 2, which arrives at 5 s",
         ),
         (lambda context: (context.estimate, -context.estimate), "The slope of mine is -1 for task 1"),
+        (lambda context: (context.estimate,) * 3, "mine returns 3 things, where scores, or scores and slopes"),
+        (lambda context: context.estimate * 1j, "The scores of mine are complex, where real numbers were expected"),
     ],
 )
 def test_a_broken_function_gets_one_sentence(function: Any, sentence: str) -> None:
@@ -382,6 +388,7 @@ def test_a_file_registers_policies_and_is_checked(
         ("1 / 0", "fails: ZeroDivisionError"),
         ("x = 1", "registers no policy"),
         ("def", "fails: SyntaxError"),
+        ("raise SystemExit(4)", "fails: SystemExit: 4"),
         (f"{FILE}\n1 / 0", "fails: ZeroDivisionError"),
     ):
         file.write_text(content)

@@ -164,8 +164,24 @@ def _returned(name: str, score: Any, *arguments: Any) -> Any:
     parts = tuple(found) if isinstance(found, types.BaseTuple) and len(arguments) == 1 else (found,)
     if len(parts) > 2 or not all(isinstance(part, types.Integer | types.Float | types.Boolean) for part in parts):
         pair = " or a pair of them" if len(arguments) == 1 else ""
-        raise InvalidPolicy(f"{name} returns {found}, where a real number{pair} was expected.")
+        raise InvalidPolicy(f"{name} returns {_in_words(found)}, where a real number{pair} was expected.")
     return found
+
+
+def _in_words(kind: Any) -> str:
+    """Return what a function returns, by Numba's type of it."""
+    import numba
+
+    types: Any = numba.types
+    words = (
+        (types.Optional, "None for some tasks"),
+        (types.NoneType, "None"),
+        ((types.UnicodeType, types.StringLiteral), "a text"),
+        (types.Complex, "a complex number"),
+    )
+    if isinstance(kind, types.BaseTuple):
+        return f"{len(kind)} values"
+    return next((word for known, word in words if isinstance(kind, known)), str(kind))
 
 
 def _pass_over(name: str, score: Any) -> Any:

@@ -31,7 +31,7 @@ def load_policies(path: str | Path) -> list[str]:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # Nothing is left of a file that fails half-way.
         del sys.modules[spec.name]
         for order in list(ORDERS):
