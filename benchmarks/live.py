@@ -127,6 +127,8 @@ class Reader:
         if frame.startswith(b'{"type":"snapshot"'):
             start = frame.index(b'"published_at":') + 15
             self.arrivals[float(frame[start : frame.index(b",", start)])] = now
+        if frame.startswith(b'{"type":"history"'):
+            return  # It has no number.
         self.unacknowledged += 1
         if self.unacknowledged == ACKNOWLEDGE_EVERY:
             self.unacknowledged = 0
