@@ -8,10 +8,10 @@ import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.kinds import WORD
-from scheduler_sim.engine.kernels.site.offers import known_place, word_within
+from scheduler_sim.engine.kernels.site.offers import known_place
 from scheduler_sim.engine.kernels.site.state import CHOSEN, LISTED, NODES, RESOLUTION, SLOTS, WORDS, State
-from scheduler_sim.engine.kernels.structures.bits import lowest_bit
-from scheduler_sim.engine.kernels.structures.select import FEW, keep_least, select
+from scheduler_sim.engine.kernels.structures.bits import bits_in, bits_up_to, lowest_bit
+from scheduler_sim.engine.kernels.structures.select import FEW, begin_least, keep_time, select
 
 
 @inner_kernel
@@ -47,27 +47,31 @@ def list_promise(s: State, begin: float, end: float) -> None:
 @inner_kernel
 def free_for(s: State, kind: int, end: float) -> bool:
     """Tell whether enough nodes offer a kind something now and are promised to nobody up to `end`."""
-    words, least = s.settings[WORDS], s.kinds[kind].least
+    words, least, part = s.settings[WORDS], s.kinds[kind].least, s.kinds[kind].part
     known = known_place(s, kind, True) * words
-    for w in range(words):
+    for w in range(s.part_first_word[part], s.part_end_word[part]):
         bits = s.known_masks[known + w] & s.kind_masks[kind * words + w] & s.up_words[w]
-        while bits != 0:
+        least -= bits_in(bits & ~s.promise_words[w])
+        bits &= s.promise_words[w]
+        while least > 0 and bits != 0:
             node = w * 64 + lowest_bit(bits)
             bits &= bits - 1
-            first = s.promise_first[node]
-            if first < 0 or s.promise_begin[first] > end:
-                least -= 1
-                if least <= 0:
-                    return True
+            least -= s.promise_begin[s.promise_first[node]] > end
+        if least <= 0:
+            return True
     return False
 
 
 @inner_kernel
-def is_of_use_before(s: State, entry: int, begin: float, bound: float) -> bool:
-    """Tell whether an eased node (see `former`) is of use to an entry from an instant before a bound on."""
+def eased_begin(s: State, entry: int, begin: float, bound: float) -> float:
+    """Return from when on an eased node (see `former`) is of use to an entry, `bound` where none is before.
+
+    It is the first of them unless the entry needs several nodes.
+    """
+    is_single = s.kinds[s.entry_kind[entry]].least == 1
     words, kind, limit, step = s.settings[WORDS], s.entry_kind[entry], s.entry_limit[entry], s.reals[RESOLUTION]
-    known = known_place(s, kind, True) * words * WORD
-    for w in range(words):
+    known, part = known_place(s, kind, True) * words * WORD, s.kinds[kind].part
+    for w in range(s.part_first_word[part], s.part_end_word[part]):
         bits = s.eased_words[w] & s.kind_masks[kind * words + w] & s.up_words[w]
         while bits != 0:
             node = w * 64 + lowest_bit(bits)
@@ -81,8 +85,10 @@ def is_of_use_before(s: State, entry: int, begin: float, bound: float) -> bool:
                     time = s.promise_end[promise]
                 promise = s.promise_next[promise]
             if time < bound:
-                return True
-    return False
+                bound = time
+                if bound <= begin or not is_single:
+                    return float(bound)
+    return float(bound)
 
 
 @inner_kernel
@@ -96,27 +102,30 @@ def earliest_begin(s: State, entry: int, begin: float, latest: float) -> float:
     known, least, step = known_place(s, kind, True) * words * WORD, s.kinds[kind].least, s.reals[RESOLUTION]
     # Once there are enough nodes no others count but those that are of use as early as the last of these.
     size, last = 0, latest
+    begin_least(s.ready_times, least)
     kind_masks, up, known_times, ready = s.kind_masks, s.up_words, s.known_times, s.ready_times
     rows, promised = s.ready_rows, s.promise_words
     heads, behind, begins, ends = s.promise_first, s.promise_next, s.promise_begin, s.promise_end
+    part = s.kinds[kind].part
+    first_word, end_word = s.part_first_word[part], s.part_end_word[part]
     # Nodes that are promised to nobody come first: of the others the lists are then walked for few.
-    for w in range(words):
+    for w in range(first_word, end_word):
         bits = kind_masks[kind * words + w] & up[w] & ~promised[w]
         if bits != 0:
-            bits &= word_within(known_times, known + w * WORD, last)
+            bits &= bits_up_to(known_times, known + w * WORD, last)
         while bits != 0:
             node = w * 64 + lowest_bit(bits)
             bits &= bits - 1
             time = max(known_times[known + node], begin)
-            size = keep_least(ready, rows, size, least, time, 0)
+            size = keep_time(ready, size, least, time)
             if size == least <= FEW:
                 last = ready[least - 1]
         if last == begin and size == least <= FEW:
             return begin
-    for w in range(words):
+    for w in range(first_word, end_word):
         bits = kind_masks[kind * words + w] & up[w] & promised[w]
         if bits != 0:
-            bits &= word_within(known_times, known + w * WORD, last)
+            bits &= bits_up_to(known_times, known + w * WORD, last)
         while bits != 0:
             node = w * 64 + lowest_bit(bits)
             bits &= bits - 1
@@ -130,7 +139,7 @@ def earliest_begin(s: State, entry: int, begin: float, latest: float) -> float:
                     time = ends[promise]
                 promise = behind[promise]
             if time <= last:
-                size = keep_least(ready, rows, size, least, time, 0)
+                size = keep_time(ready, size, least, time)
                 if size == least <= FEW:
                     last = ready[least - 1]
         if last == begin and size == least <= FEW:
@@ -150,17 +159,15 @@ def skip_to(s: State, part: int, begin: float, limit: float, bound: float, slot:
     After one instant the next is that at which the plan has more nodes of the partition. Where none follows in reach
     the search ends, as in `plan.keep_promises`. `slot` is the one that holds `begin`.
     """
-    words, first, last = s.settings[WORDS], s.part_first_word[part], s.part_end_word[part]
+    words = s.settings[WORDS]
     masks, place, times, members, own = s.slot_masks, s.slot_place, s.slot_times, s.part_masks, part * words
     slots, end = s.counts[SLOTS], begin + limit
     while slot + 1 < slots:
         at, behind = place[slot] * words, place[slot + 1] * words
-        gains = False
-        for w in range(first, last):
-            if masks[behind + w] & members[own + w] & ~masks[at + w]:
-                gains = True
-                break
-        if gains:
+        gained = 0
+        for w in range(words):
+            gained |= masks[behind + w] & members[own + w] & ~masks[at + w]
+        if gained != 0:
             if times[slot + 1] >= bound:
                 return begin
             begin = times[slot + 1]

@@ -11,7 +11,7 @@ stand as an element of no entry the nodes that were eased.
 import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.site.bounds import is_of_use_before
+from scheduler_sim.engine.kernels.site.bounds import eased_begin
 from scheduler_sim.engine.kernels.site.state import (
     FOLLOWED,
     FORMER,
@@ -177,9 +177,11 @@ def former_bound(s: State, entry: int, instant: float) -> float:
     if former == 0:
         return -np.inf
     bound = s.former_bound[former]
-    if bound <= instant or is_of_use_before(s, entry, instant, bound):
+    if bound <= instant:
         return -np.inf
-    return float(bound)
+    eased = eased_begin(s, entry, instant, bound)
+    # On several nodes it would begin later: others are needed beside that one.
+    return float(eased) if eased == bound or s.kinds[s.entry_kind[entry]].least == 1 else -np.inf
 
 
 @inner_kernel

@@ -28,6 +28,8 @@ from scheduler_sim.engine.kernels.site.recall import ANSWERS, NODES_OF_ANSWER
 from scheduler_sim.engine.kernels.site.rules import Rules, site_of
 from scheduler_sim.engine.kernels.site.state import PIECE, TASK, State
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
+from scheduler_sim.engine.kernels.structures.prefetch import LINE
+from scheduler_sim.engine.kernels.structures.select import FEW
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.sites import Qos, ShareTree, Site, classic, fair_tree
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
@@ -133,7 +135,7 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         site_tasks=tasks,
         kinds=asked.kinds,
         dealt_grains=asked.dealt,
-        held_pieces=np.zeros(pieces, PIECE),
+        held_pieces=_in_lines(pieces, PIECE),
         counts=counts,
         settings=settings,
         reals=reals,
@@ -156,6 +158,7 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         first_entry=asked.first,
         queue_entries=rows(queued + 1),
         entry_settled=rows(queued),
+        entry_alone=_stand_alone(asked.first, entry_task, limits, wanted.array),
         entry_planned=np.full(queued, np.inf),
         **_former(queued, words),
         child_first=child_first,
@@ -187,8 +190,8 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         run_nodes=rows(n + 1),
         run_sets=rows(sets * words),
         spare_sets=np.arange(sets, dtype=np.int64),
-        slot_times=np.zeros(promises),
-        slot_masks=rows(promises * words),
+        slot_times=np.zeros(promises + WORD),
+        slot_masks=_in_lines(promises * words, np.int64),
         slot_place=np.arange(promises, dtype=np.int64),
         part_first_word=(part_masks != 0).argmax(axis=1),
         part_end_word=words - (part_masks != 0)[:, ::-1].argmax(axis=1),
@@ -226,9 +229,9 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         room_size=rows(nodes),
         room_sum=rows(nodes),
         room_used=rows(nodes),
-        ready_times=np.zeros(nodes),
+        ready_times=np.zeros(max(nodes, FEW)),
         ready_rows=rows(nodes),
-        known_times=np.zeros(known * words * WORD),
+        known_times=_in_lines(known * words * WORD, np.float64),
         known_rows=rows(known * words * WORD),
         known_offer=np.full(known, -1, np.int64),
         known_upto=rows(known),
@@ -353,6 +356,21 @@ def _meter(limits: LimitTable, site: Site, settings: IntArray) -> None:
     settings[state.CHECKS] |= settings[state.SPENDS]
 
 
+def _in_lines(size: int, kind: Any) -> Any:
+    """Return so many zeros from the beginning of a line of memory on: what lies in two lines takes twice as long."""
+    length = size * np.dtype(kind).itemsize
+    room = np.zeros(length + LINE, np.uint8)
+    first = -room.ctypes.data % LINE
+    return room[first : first + length].view(kind)
+
+
+def _stand_alone(first: IntArray, entry_task: IntArray, limits: LimitTable, arrays: IntArray) -> IntArray:
+    """Return which entries no limit and no array binds, whose tasks have no other, shape (entries,)."""
+    is_bound = np.diff(limits.first)[limits.entry_set] > 0
+    alone = ~is_bound & (arrays[entry_task] == 0) & (np.diff(first)[entry_task] == 1)
+    return alone.astype(np.int64)
+
+
 def _former(queued: int, words: int) -> dict[str, Any]:
     """Return an empty list of plans of the pass before."""
     size = min(MOST_FORMER, 2 * queued + 2)
@@ -369,7 +387,9 @@ def _answers(words: int) -> dict[str, Any]:
     """Return the room for answers, none of which is known."""
     numbers = {"kind": 1, "version": 1, "chosen": 1, "row": 1, "masks": words, "suits": words, "within": words}
     numbers |= {"nodes": NODES_OF_ANSWER, "units": NODES_OF_ANSWER}
-    room: dict[str, Any] = {f"answer_{name}": np.full(ANSWERS * each, -1, np.int64) for name, each in numbers.items()}
+    room: dict[str, Any] = {f"answer_{name}": _in_lines(ANSWERS * each, np.int64) for name, each in numbers.items()}
+    for numbers_of in room.values():
+        numbers_of[:] = -1
     return room | {f"answer_{name}": np.zeros(ANSWERS) for name in ("time", "until", "earliest")}
 
 

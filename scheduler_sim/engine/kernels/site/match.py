@@ -8,8 +8,9 @@ ended at any cut.
 
 from typing import Any
 
+from scheduler_sim.engine.clusters.demand import UNLIMITED
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.site.offers import gpus_at, known_of, known_within, offer_at
+from scheduler_sim.engine.kernels.site.offers import gpus_at, known_of, known_within, offer_at, plain_offer
 from scheduler_sim.engine.kernels.site.state import CHOSEN, LEVELS, LINEAR, ROOMS, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
 
@@ -27,12 +28,13 @@ def gather(s: State, kind: int, time: float, row: int, level: int) -> int:
     k = s.kinds[kind]
     known = known_of(s, kind, False)
     mask, known_times, known_rows = s.mask_words, s.known_times, s.known_rows
+    is_plain = known >= 0 and k.most_cpu >= UNLIMITED
     if known >= 0:
-        known_within(s, known, time)
+        known_within(s, k.part, known, time)
         mask = s.within_words
     nodes, offers, weights = s.room_nodes, s.room_cores, s.room_weight
     count, total = 0, 0
-    for w in range(words):
+    for w in range(s.part_first_word[k.part], s.part_end_word[k.part]):
         bits = mask[w]
         if level >= 0:
             bits &= s.level_masks[level * words + w]
@@ -41,7 +43,7 @@ def gather(s: State, kind: int, time: float, row: int, level: int) -> int:
             bits &= bits - 1
             if known >= 0 and known_times[known + node] == time and known_rows[known + node] > row:
                 continue
-            cores = offer_at(s, k, node, time, row)
+            cores = plain_offer(s, k, node, time, row) if is_plain else offer_at(s, k, node, time, row)
             if cores > 0:
                 nodes[count] = node
                 offers[count] = cores
@@ -57,40 +59,35 @@ def _find_runs(s: State, cores: int, nodes: int) -> tuple[int, int]:
     """Part the listed nodes into runs of consecutive nodes of equal weight; return how many, and the best of them."""
     listed, offers, weights = s.room_nodes, s.room_cores, s.room_weight
     first, sizes, sums, used = s.room_first, s.room_size, s.room_sum, s.room_used
-    runs, best, i, count = 0, -1, 0, s.counts[ROOMS]
+    runs, i, count = 0, 0, s.counts[ROOMS]
     while i < count:
-        begin, total, weight = i, offers[i], weights[i]
+        begin, total, weight, behind = i, offers[i], weights[i], listed[i] + 1
         i += 1
-        while i < count and listed[i] == listed[i - 1] + 1 and weights[i] == weight:
+        while i < count and listed[i] == behind and weights[i] == weight:
             total += offers[i]
+            behind += 1
             i += 1
         first[runs], sizes[runs], sums[runs], used[runs] = begin, i - begin, total, 0
-        if best < 0 or _is_better(s, runs, best, cores, nodes):
-            best = runs
         runs += 1
-    return runs, best
-
-
-@inner_kernel
-def _is_better(s: State, run: int, best: int, cores: int, nodes: int) -> bool:
-    """Tell whether a run is to be taken from before another: of less weight, then the tightest that suffices."""
-    weight, least = s.room_weight[s.room_first[run]], s.room_weight[s.room_first[best]]
-    if weight != least:
-        return bool(weight < least)
-    total, of_best = s.room_sum[run], s.room_sum[best]
-    if total >= cores and s.room_size[run] >= nodes:
-        return bool(total < of_best or of_best < cores or s.room_size[best] < nodes)
-    # The largest comes before all others.
-    return bool(total > of_best)
+    return runs, _best_run(s, runs, cores, nodes)
 
 
 @inner_kernel
 def _best_run(s: State, runs: int, cores: int, nodes: int) -> int:
-    """Return the run to take from next, -1 for none."""
-    best, used = -1, s.room_used
+    """Return the run to take from next, -1 for none: one of less weight, then the tightest that suffices."""
+    used, sums, sizes, first, weights = s.room_used, s.room_sum, s.room_size, s.room_first, s.room_weight
+    best, least, of_best, suffices = -1, 0, 0, False
     for r in range(runs):
-        if not used[r] and (best < 0 or _is_better(s, r, best, cores, nodes)):
-            best = r
+        if used[r]:
+            continue
+        weight, total = weights[first[r]], sums[r]
+        is_enough = total >= cores and sizes[r] >= nodes
+        is_better = best < 0 or weight < least
+        if best >= 0 and weight == least:
+            # The largest comes before all others that do not suffice.
+            is_better = (total < of_best or not suffices) if is_enough else total > of_best
+        if is_better:
+            best, least, of_best, suffices = r, weight, total, is_enough
     return best
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.bounds import forget_promises, list_promise
 from scheduler_sim.engine.kernels.site.state import PROMISED, SLOTS, WORDS, State
+from scheduler_sim.engine.kernels.structures.bits import WORD, bits_in, bits_up_to
 
 
 @inner_kernel
@@ -32,15 +33,15 @@ def slot_end(s: State, slot: int, horizon: float) -> float:
 
 @inner_kernel
 def slot_of(s: State, time: float) -> int:
-    """Return the slot that holds an instant."""
-    first, last, times = 0, s.counts[SLOTS], s.slot_times
-    while last - first > 1:
-        middle = (first + last) // 2
-        if times[middle] <= time:
-            first = middle
-        else:
-            last = middle
-    return first
+    """Return the slot that holds an instant, the first where none does."""
+    slots, times, begun, first = s.counts[SLOTS], s.slot_times, 0, 0
+    while first < slots:
+        bits = bits_up_to(times, first, time)
+        if slots - first < WORD:
+            bits &= (1 << (slots - first)) - 1
+        begun += bits_in(bits)
+        first += WORD
+    return max(begun - 1, 0)
 
 
 @inner_kernel
@@ -128,37 +129,37 @@ def collides(s: State, begin: float, end: float, horizon: float) -> bool:
         if s.slot_times[slot] >= end:
             break
         if slot_end(s, slot, horizon) > begin:
-            at = s.slot_place[slot] * words
+            at, taken = s.slot_place[slot] * words, 0
             for w in range(words):
-                if chosen[w] & ~masks[at + w]:
-                    return True
+                taken |= chosen[w] & ~masks[at + w]
+            if taken != 0:
+                return True
     return False
 
 
 @inner_kernel
-def keep_promises(s: State, part: int, begin: float, end: float, later: float, horizon: float) -> float:
-    """Leave in `avail_words` only nodes promised to nobody from `begin` to `end`; all are of a partition.
+def keep_promises(s: State, begin: float, end: float, later: float, horizon: float) -> float:
+    """Leave in `avail_words` only nodes promised to nobody from `begin` to `end`.
 
     Returns `later`, or where that is not yet said the next instant at which the plan has more of the usable nodes,
     infinity for none: nothing before is worth another look.
     """
-    words, first, last = s.settings[WORDS], s.part_first_word[part], s.part_end_word[part]
+    words = s.settings[WORDS]
     masks, place, times = s.slot_masks, s.slot_place, s.slot_times
     avail, usable, slots = s.avail_words, s.usable_words, s.counts[SLOTS]
     for slot in range(slot_of(s, begin), slots):
         at = place[slot] * words
         ends = times[slot + 1] if slot + 1 < slots else horizon
         if ends > begin and slot + 1 < slots and later == np.inf:
-            behind = place[slot + 1] * words
-            for w in range(first, last):
-                gained = masks[behind + w] & usable[w]
-                if gained & ~(masks[at + w] & avail[w]):
-                    later = ends
-                    break
+            behind, gained = place[slot + 1] * words, 0
+            for w in range(words):
+                gained |= masks[behind + w] & usable[w] & ~(masks[at + w] & avail[w])
+            if gained != 0:
+                later = ends
         if ends <= begin:
             continue
         if times[slot] > end:
             break
-        for w in range(first, last):
+        for w in range(words):
             avail[w] &= masks[at + w]
     return later

@@ -130,7 +130,8 @@ def plan_pass(s: State, now: float, keeping: int) -> None:
             continue
         tried += 1
         s.counts[TRIED] += 1
-        only_now = s.entry_key[entry] % LEAD < s.reals[LEAST_RESERVED]
+        # To divide takes longer than to compare.
+        only_now = s.reals[LEAST_RESERVED] > 0.0 and s.entry_key[entry] % LEAD < s.reals[LEAST_RESERVED]
         if keeping == FIRST:
             for w in range(words):
                 only_now = only_now or (s.kept_words[w] & s.part_masks[part * words + w]) != 0
@@ -168,15 +169,12 @@ def _bounds_tries(s: State) -> bool:
 @inner_kernel
 def _last_within_depth(s: State) -> int:
     """Return a place in the queue behind which a pass tries nothing, as it has tried so many for certain before."""
-    tried, place = 0, 0
-    if _bounds_tries(s):
-        return int(s.counts[QUEUE] - 1)
-    while place < s.counts[QUEUE] and tried < s.settings[PLAN_DEPTH]:
+    tried, place, queued, depth = 0, 0, s.counts[QUEUE], s.settings[PLAN_DEPTH]
+    if queued <= depth or _bounds_tries(s):
+        return int(queued - 1)
+    while place < queued and tried < depth:
         entry = s.queue_entries[place]
-        t, bound = s.site_tasks[s.entry_task[entry]], s.entry_set[entry]
-        # Limits and arrays may have a task passed over, which counts for nothing.
-        if t.state == WAITING and t.array == 0 and s.set_first[bound] == s.set_first[bound + 1]:
-            tried += s.first_entry[s.entry_task[entry] + 1] - s.first_entry[s.entry_task[entry]] == 1
+        tried += s.entry_alone[entry] != 0 and s.site_tasks[s.entry_task[entry]].state == WAITING
         place += 1
     return int(place - 1)
 
@@ -194,7 +192,8 @@ def _last_to_start(s: State, last: int, done: int, instant: float) -> int:
         if s.site_tasks[row].state == WAITING:
             if could_displace(s, row):
                 return last
-            if free_for(s, kind, instant + s.entry_limit[entry]) and fits_now(s, kind):
+            is_known_not_to = s.kind_failed[kind] == s.part_version[s.kinds[kind].part]
+            if not is_known_not_to and free_for(s, kind, instant + s.entry_limit[entry]) and fits_now(s, kind):
                 return last
         last -= 1
     return last
@@ -308,7 +307,7 @@ def _plan(s: State, entry: int, now: float, only_now: bool) -> int:
             s.usable_words[w] = s.avail_words[w]
         if own >= 0 and begin < s.shut_from[own]:
             later = s.shut_from[own]
-        later = keep_promises(s, part, begin, max(begin, instant) + limit, later, horizon)
+        later = keep_promises(s, begin, max(begin, instant) + limit, later, horizon)
         if met >= 0:
             over = _first_edge(s, begin)
             if over < horizon and over < later and over > begin:
@@ -346,7 +345,7 @@ def _plan(s: State, entry: int, now: float, only_now: bool) -> int:
         if at > instant and collides(s, first, last, horizon):
             later = at
             if at <= begin:
-                later = keep_promises(s, part, at, at, np.inf, horizon)
+                later = keep_promises(s, at, at, np.inf, horizon)
                 if later == np.inf:
                     return GIVEN_UP
             continue

@@ -4,8 +4,20 @@ import numpy as np
 
 from scheduler_sim.engine.codes import QUEUED
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.site.state import CHANGED_ORDER, QUEUE, SLOPED, UNSORTED, WAITING, State
-from scheduler_sim.engine.kernels.structures.radix import order_codes, sort_by_codes
+from scheduler_sim.engine.kernels.site.state import (
+    BY_FACTORS,
+    CHANGED_ORDER,
+    QUEUE,
+    SLOPED,
+    UNSORTED,
+    WAITING,
+    State,
+)
+from scheduler_sim.engine.kernels.structures.radix import order_codes, sort_by_codes, sort_codes
+from scheduler_sim.engine.workloads.workload import IntArray
+
+BITS_OF_CODE = 62
+"""Of which a key and the number of an entry are made together."""
 
 
 @inner_kernel
@@ -62,11 +74,35 @@ def tidy(s: State) -> None:
 
 
 @inner_kernel
+def _sort_whole(s: State, entries: IntArray, codes: IntArray) -> bool:
+    """Put entries in order whose keys are whole numbers; tell whether there was room for a key beside a number."""
+    keys, size = s.entry_key, len(entries)
+    least, largest = np.inf, -np.inf
+    for i in range(size):
+        key = keys[entries[i]]
+        least, largest = min(least, key), max(largest, key)
+    bits = 1
+    while len(keys) >> bits > 0:
+        bits += 1
+    if largest - least >= 1 << (BITS_OF_CODE - bits):
+        return False
+    for i in range(size):
+        codes[i] = (np.int64(largest - keys[entries[i]]) << bits) | entries[i]
+    sort_codes(codes)
+    for i in range(size):
+        entries[i] = codes[i] & ((1 << bits) - 1)
+    return True
+
+
+@inner_kernel
 def sort(s: State) -> None:
     """Put the queue in order after keys have changed."""
     size = s.counts[QUEUE]
     entries = s.queue_entries[:size]
     codes = entries.copy()
+    s.counts[UNSORTED] = 0
+    if s.settings[BY_FACTORS] and not s.counts[CHANGED_ORDER] and _sort_whole(s, entries, codes):
+        return
     sort_by_codes(codes, entries)
     keys = np.empty(size)
     if s.counts[CHANGED_ORDER]:
@@ -78,7 +114,6 @@ def sort(s: State) -> None:
         keys[i] = -s.entry_key[entries[i]]
     order_codes(keys, codes)
     sort_by_codes(codes, entries)
-    s.counts[UNSORTED] = 0
 
 
 @inner_kernel

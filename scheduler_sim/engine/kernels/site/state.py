@@ -192,18 +192,21 @@ yet; `spoilt` tells that a parent failed whose success it needs.
 
 PIECE = np.dtype(
     [
-        ("node", "i8"), ("cpu", "i8"), ("memory", "i8"), ("gpus", "i8"), ("part", "i8"), ("task", "i8"),
-        ("yields", "i8"), ("next_of_task", "i8"), ("next_on_node", "i8"), ("expected", "f8"),
+        ("cpu", "i8"), ("memory", "i8"), ("gpus", "i8"), ("expected", "f8"), ("task", "i8"),
+        ("next_on_node", "i4"), ("next_of_task", "i4"), ("node", "i4"), ("part", "i4"), ("yields", "i4"),
+        ("spare", "i4"),
     ]
 )  # fmt: skip
-"""What a running task holds of one node. The pieces of a node hang together in the order of their expected ends."""
+"""What a running task holds of one node. The pieces of a node hang together in the order of their expected ends.
+
+A piece fills a line of memory, of which each that is looked at costs one."""
 
 
 class State(NamedTuple):
     """Everything a simulation of a site has.
 
     Sets of nodes are `settings[WORDS]` words each. `mask`, `open`, `part_seen` and the `room_*`, `run_*` and `chosen_*`
-    lists are scratch.
+    lists are scratch. `entry_alone` tells that no limit and no array binds the task of an entry, and it has no other.
     """
 
     site_tasks: Any
@@ -230,6 +233,7 @@ class State(NamedTuple):
     entry_submit: FloatArray
     entry_lead: FloatArray
     entry_set: IntArray
+    entry_alone: IntArray
     fair_factors: FloatArray
     fair_usage: FloatArray
     fair_total: FloatArray

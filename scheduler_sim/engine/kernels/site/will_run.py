@@ -5,7 +5,7 @@ import numpy as np
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.kinds import WORD
 from scheduler_sim.engine.kernels.site.match import choose
-from scheduler_sim.engine.kernels.site.offers import known_of, ready_cut, word_within
+from scheduler_sim.engine.kernels.site.offers import known_of, known_place, ready_cut
 from scheduler_sim.engine.kernels.site.recall import UNSURE, is_about, is_fresh, nodes_hold, place_of, recall, remember
 from scheduler_sim.engine.kernels.site.state import (
     EPOCH,
@@ -19,8 +19,8 @@ from scheduler_sim.engine.kernels.site.state import (
     WORDS,
     State,
 )
-from scheduler_sim.engine.kernels.structures.bits import lowest_bit
-from scheduler_sim.engine.kernels.structures.select import FEW, keep_least, select
+from scheduler_sim.engine.kernels.structures.bits import bits_up_to, lowest_bit
+from scheduler_sim.engine.kernels.structures.select import FEW, begin_least, keep_least, keep_time, select
 
 WINDOW = 30.0
 """Seconds within which ends of running jobs are taken together, doubled after each look (Slurm's cons_tres)."""
@@ -38,10 +38,10 @@ def _earliest_cut(s: State, kind: int, until: float) -> tuple[float, int]:
     ready_times, ready_rows = s.ready_times, s.ready_rows
     # Once there are enough nodes no others count but those that offer as early as the last of these.
     latest = min(until, LAST)
-    for w in range(s.settings[WORDS]):
+    for w in range(s.part_first_word[k.part], s.part_end_word[k.part]):
         bits = mask[w]
         if known >= 0 and bits != 0:
-            bits &= word_within(known_times, known + w * WORD, latest)
+            bits &= bits_up_to(known_times, known + w * WORD, latest)
         while bits != 0:
             node = w * 64 + lowest_bit(bits)
             bits &= bits - 1
@@ -60,6 +60,32 @@ def _earliest_cut(s: State, kind: int, until: float) -> tuple[float, int]:
     if least > FEW:
         select(ready_times, ready_rows, size, least - 1)
     return float(ready_times[least - 1]), int(ready_rows[least - 1])
+
+
+@inner_kernel
+def _earliest_time(s: State, kind: int, until: float) -> float:
+    """Return the time of `_earliest_cut` where nobody counts as having given way."""
+    k = s.kinds[kind]
+    known, least, size = known_place(s, kind, True) * s.settings[WORDS] * WORD, k.least, 0
+    mask, times, ready = s.mask_words, s.known_times, s.ready_times
+    latest = min(until, LAST)
+    begin_least(ready, least)
+    for w in range(s.part_first_word[k.part], s.part_end_word[k.part]):
+        bits = mask[w]
+        if bits != 0:
+            bits &= bits_up_to(times, known + w * WORD, latest)
+        while bits != 0:
+            size = keep_time(ready, size, least, times[known + w * WORD + lowest_bit(bits)])
+            bits &= bits - 1
+        if size == least <= FEW:
+            latest = ready[least - 1]
+            if latest == -np.inf:
+                break
+    if size < least:
+        return np.inf
+    if least > FEW:
+        select(ready, s.ready_rows, size, least - 1)
+    return float(ready[least - 1])
 
 
 @inner_kernel
@@ -202,7 +228,11 @@ def _first_cut(s: State, kind: int, until: float, only_now: bool) -> tuple[float
     first offer anything. Minus infinity is now, infinity never, or not up to `until`, or not now where `only_now`
     counts.
     """
-    time, row = _earliest_cut(s, kind, until)
+    if s.settings[GROUPED] and s.counts[VICTIMS] + s.counts[UNDER] == 0:
+        # Of the cut only whether it is now is asked here.
+        time, row = _earliest_time(s, kind, until), -1
+    else:
+        time, row = _earliest_cut(s, kind, until)
     earliest = time
     if time == np.inf:
         return np.inf, UNSURE, earliest

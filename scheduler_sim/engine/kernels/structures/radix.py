@@ -8,6 +8,9 @@ from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 DIGITS, VALUES = 8, 256
 """Digits of a code, the lowest first, and how many values each may have."""
 
+WIDE = 11
+"""Bits of a digit where codes have little beside them to be moved."""
+
 
 @inner_kernel
 def order_codes(keys: FloatArray, codes: IntArray) -> None:
@@ -44,3 +47,28 @@ def sort_by_codes(codes: IntArray, items: IntArray) -> None:
             place = counted[value]
             counted[value] += 1
             codes[place], items[place] = other_codes[i], other_items[i]
+
+
+@inner_kernel
+def sort_codes(codes: IntArray) -> None:
+    """Sort codes of up to 62 bits that are not negative; digits that all of them share cost nothing."""
+    size, differing = len(codes), np.int64(0)
+    for i in range(size):
+        differing |= codes[i] ^ codes[0]
+    others, counted = np.empty(size, np.int64), np.empty(1 << WIDE, np.int64)
+    most, shift = (1 << WIDE) - 1, 0
+    while differing >> shift != 0:
+        if (differing >> shift) & most != 0:
+            for value in range(1 << WIDE):
+                counted[value] = 0
+            for i in range(size):
+                others[i] = codes[i]
+                counted[(codes[i] >> shift) & most] += 1
+            place = 0
+            for value in range(1 << WIDE):
+                counted[value], place = place, place + counted[value]
+            for i in range(size):
+                value = (others[i] >> shift) & most
+                codes[counted[value]] = others[i]
+                counted[value] += 1
+        shift += WIDE
