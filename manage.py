@@ -10,6 +10,9 @@ from typing import Any
 def main() -> None:
     """Run the management command named on the command line."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scheduler_sim.settings")
+    from scheduler_sim.background.memory import share_one_pool
+
+    share_one_pool()
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import ManagementUtility
     from django.db import OperationalError, connection

@@ -407,24 +407,32 @@ class Simulation:
         return Attempts.joined([rest, several]) if len(several) else rest
 
     def waits(self) -> tuple[FloatArray, FloatArray]:
-        """Return the spans in which tasks were ready and did not run, infinite ends for those that still wait."""
+        """Return the spans in which tasks were ready and did not run, infinite ends for those that still wait.
+
+        They may be views of the outcome's own columns.
+        """
         outcome = self.outcome()
-        ready = ~np.isnan(outcome.ready_time)
-        begun = outcome.start_time[ready]
-        starts, ends = [outcome.ready_time[ready]], [np.where(np.isnan(begun), np.inf, begun)]
+        start, end = outcome.ready_time, outcome.start_time
+        if np.isnan(start).any():
+            ready = ~np.isnan(start)
+            start, end = start[ready], end[ready]
+        if np.isnan(end).any():
+            end = np.where(np.isnan(end), np.inf, end)
         several = self.attempts()
-        if outcome.history is not None and len(several):
-            order = np.lexsort((several.number, several.row))
-            row, number = several.row[order], several.number[order]
-            last = np.append(row[1:] != row[:-1], True)
-            next_start = np.append(several.start_time[order][1:], np.nan)
-            history = outcome.history
-            goes_on = history.attempts[row] > number
-            next_start[last] = np.where(goes_on, history.begun_time[row], np.inf)[last]
-            waited = ~(last & (history.ending[row] >= 0) & ~goes_on)
-            starts.append(several.end_time[order][waited])
-            ends.append(next_start[waited])
-        return np.concatenate(starts), np.concatenate(ends)
+        if outcome.history is None or not len(several):
+            return start, end
+        order = np.lexsort((several.number, several.row))
+        row, number = several.row[order], several.number[order]
+        last = np.append(row[1:] != row[:-1], True)
+        next_start = np.append(several.start_time[order][1:], np.nan)
+        history = outcome.history
+        goes_on = history.attempts[row] > number
+        next_start[last] = np.where(goes_on, history.begun_time[row], np.inf)[last]
+        waited = ~(last & (history.ending[row] >= 0) & ~goes_on)
+        return (
+            np.concatenate((start, several.end_time[order][waited])),
+            np.concatenate((end, next_start[waited])),
+        )
 
 
 def set_up(make: Callable[[Policy], Simulation], policies: Sequence[Policy], *, each: Each) -> list[Simulation]:

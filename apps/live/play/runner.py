@@ -33,6 +33,7 @@ from apps.live.store.writer import ResultWriter
 from apps.results.errors import DomainError, RunStateError
 from apps.results.models import Run
 from scheduler_sim import engine
+from scheduler_sim.background.memory import kept_memory
 from scheduler_sim.background.processes import HEARTBEAT_EVERY
 from scheduler_sim.background.work import unforeseen
 from scheduler_sim.columnar.turnstile import first_in_line
@@ -159,7 +160,7 @@ class Runner:
             state.release()
             raise
         try:
-            with self._reporting_failure(), Crew(self._threads) as crew:
+            with self._reporting_failure(), kept_memory(), Crew(self._threads) as crew:
                 try:
                     self._prepare(state, crew)
                 except _StoppedWhileReading:

@@ -140,8 +140,15 @@ class Usage:
         )
         if outcome.history is not None and outcome.history.held_part is not None:
             cores, gpus = spans.cpus, spans.gpus
-        split = simulation.workload.hybrid[rows] & (simulation.options.split_model == "sequential")
-        core_start = np.where(split, start + gpu_busy, start)
+        hybrid = simulation.workload.hybrid[rows]
+        core_start, core_end = start, start + cpu_busy
+        gpu_end = core_held_end = gpu_held_end = core_end
+        if hybrid.any():
+            # What is whole works and is held from its start to its end; of these each side has ends of its own.
+            if simulation.options.split_model == "sequential":
+                core_start = np.where(hybrid, start + gpu_busy, start)
+            core_end, gpu_end = core_start + cpu_busy, start + gpu_busy
+            core_held_end, gpu_held_end = start + cpu_held, start + gpu_held
 
         watts = busy_watts(simulation.workload, cluster, simulation.options, outcome, rows, group)
 
@@ -151,10 +158,10 @@ class Usage:
         return cls(
             start=start,
             core_start=core_start,
-            core_end=core_start + cpu_busy,
-            gpu_end=start + gpu_busy,
-            core_held_end=start + cpu_held,
-            gpu_held_end=start + gpu_held,
+            core_end=core_end,
+            gpu_end=gpu_end,
+            core_held_end=core_held_end,
+            gpu_held_end=gpu_held_end,
             cores_held=cores,
             gpus_held=gpus,
             core_watts=watts[0],

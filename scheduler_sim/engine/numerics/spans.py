@@ -59,7 +59,7 @@ def highest_by_window(start: FloatArray, end: FloatArray, edges: FloatArray) -> 
         edges: shape (k + 1,), as for `window_of`.
     """
     highest = np.zeros(len(edges) - 1, np.int64)
-    _raise(start, end, edges, highest)
+    _raise(np.ascontiguousarray(start), np.ascontiguousarray(end), edges, highest)
     return highest
 
 
