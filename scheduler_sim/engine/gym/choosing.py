@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scheduler_sim.engine.errors import InvalidParameter, InvalidWorkload
 from scheduler_sim.engine.kernels.choices.figures import FIGURES
 from scheduler_sim.engine.learning.rollout import OBJECTIVES
-from scheduler_sim.engine.learning.sampling import Variation
+from scheduler_sim.engine.learning.sampling import AS_RECORDED, Variation, draw
 from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray, Workload
 
 try:
@@ -23,6 +23,14 @@ except ImportError as error:  # pragma: no cover
     raise ImportError(
         "scheduler_sim.engine.gym needs the optional package gymnasium (pip install gymnasium)."
     ) from error
+
+
+class Episodes(TypedDict, total=False):
+    """What may be said of the episodes of every environment, see `Game`."""
+
+    length: int
+    variation: Variation
+    objective: str
 
 
 class Game(ABC):
@@ -40,7 +48,15 @@ class Game(ABC):
     seen: int
     actions: int
 
-    def __init__(self, workload: Workload, places: int, *, length: int, variation: Variation, objective: str) -> None:
+    def __init__(
+        self,
+        workload: Workload,
+        places: int,
+        *,
+        length: int = 256,
+        variation: Variation = AS_RECORDED,
+        objective: str = "bsld",
+    ) -> None:
         if places < 1:
             raise InvalidParameter("num_envs must be at least 1.")
         if length < 1:
@@ -55,6 +71,11 @@ class Game(ABC):
     @abstractmethod
     def draw(self, place: int, generator: np.random.Generator) -> None:
         """Begin an episode at one place, of a sequence that is drawn."""
+
+    def cut(self, generator: np.random.Generator) -> tuple[IntArray, FloatArray]:
+        """Draw a sequence and return the rows of its tasks, and when they arrive."""
+        rows, arrival = draw(self.workload, 1, self.length, generator, self.variation)
+        return rows[0], arrival[0]
 
     @abstractmethod
     def play(self, actions: IntArray, begins: BoolArray, seen: FloatArray, figures: FloatArray) -> None:

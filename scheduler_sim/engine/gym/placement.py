@@ -1,6 +1,6 @@
 """On which node the first waiting task runs."""
 
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from scheduler_sim.engine.clusters.paces import Paces
 from scheduler_sim.engine.codes import MILLI, RUNNING
 from scheduler_sim.engine.errors import InvalidCluster, InvalidWorkload
 from scheduler_sim.engine.formulas import rigid_time
-from scheduler_sim.engine.gym.choosing import ChoosingEnv, ChoosingVectorEnv, Game
+from scheduler_sim.engine.gym.choosing import ChoosingEnv, ChoosingVectorEnv, Episodes, Game
 from scheduler_sim.engine.kernels.choices.placement import (
     OF_NODE,
     OF_TASK,
@@ -18,7 +18,6 @@ from scheduler_sim.engine.kernels.choices.placement import (
     Placing,
     begin_or_place,
 )
-from scheduler_sim.engine.learning.sampling import AS_RECORDED, Variation, draw
 from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray, Workload
 
 
@@ -31,8 +30,9 @@ class PlacementGame(Game):
         OversizedTasks: tasks that no empty node holds.
     """
 
-    def __init__(self, workload: Workload, cluster: Cluster, places: int, **common: Any) -> None:
-        super().__init__(workload, places, **common)
+    def __init__(self, workload: Workload, cluster: Cluster, places: int, **episodes: Unpack[Episodes]) -> None:
+        # A slowdown is by how long a task really took, so that slow nodes flatter it.
+        super().__init__(workload, places, **Episodes(objective="jct") | episodes)
         if cluster.fails or cluster.sleeps or any(group.outages for group in cluster.groups):
             raise InvalidCluster(
                 f"Nodes are chosen among those that stay and are awake; cluster {cluster.name} has outages, failures "
@@ -83,9 +83,8 @@ class PlacementGame(Game):
 
     def draw(self, place: int, generator: np.random.Generator) -> None:
         """Put a sequence and idle nodes at one place."""
-        rows, arrival = draw(self.workload, 1, self.length, generator, self.variation)
-        state, chosen = self.state, rows[0]
-        state.arrival[place] = arrival[0]
+        state = self.state
+        chosen, state.arrival[place] = self.cut(generator)
         state.estimate[place] = self.workload.duration_estimate[chosen]
         state.duration[place], state.expected[place] = self._duration[chosen], self._expected[chosen]
         state.need[place], state.admitted[place] = self._need[chosen], self._admitted[chosen]
@@ -113,37 +112,18 @@ class PlacementEnv(ChoosingEnv):
     Args:
         workload: what sequences are cut from: rigid tasks without parents, on one node, with whole GPUs.
         cluster: its nodes; groups may differ in size, kinds of GPU and speed.
-        length: tasks a sequence.
+        length: tasks a sequence (256).
         variation: how sequences differ from the workload; by default they are as recorded.
-        objective: what the reward goes by: `jct`, `wait` or `bsld`. A slowdown is by how long a task really took, so
-            that slow nodes flatter it.
+        objective: what the reward goes by: `jct` (the default), `wait` or `bsld`. A slowdown is by how long a task
+            really took, so that slow nodes flatter it.
     """
 
-    def __init__(
-        self,
-        workload: Workload,
-        cluster: Cluster,
-        *,
-        length: int = 256,
-        variation: Variation = AS_RECORDED,
-        objective: str = "jct",
-    ) -> None:
-        super().__init__(PlacementGame(workload, cluster, 1, length=length, variation=variation, objective=objective))
+    def __init__(self, workload: Workload, cluster: Cluster, **episodes: Unpack[Episodes]) -> None:
+        super().__init__(PlacementGame(workload, cluster, 1, **episodes))
 
 
 class PlacementVectorEnv(ChoosingVectorEnv):
     """Many environments like `PlacementEnv`, all stepped in one compiled call; arguments as there."""
 
-    def __init__(
-        self,
-        workload: Workload,
-        cluster: Cluster,
-        *,
-        num_envs: int,
-        length: int = 256,
-        variation: Variation = AS_RECORDED,
-        objective: str = "jct",
-    ) -> None:
-        super().__init__(
-            PlacementGame(workload, cluster, num_envs, length=length, variation=variation, objective=objective)
-        )
+    def __init__(self, workload: Workload, cluster: Cluster, *, num_envs: int, **episodes: Unpack[Episodes]) -> None:
+        super().__init__(PlacementGame(workload, cluster, num_envs, **episodes))

@@ -1,12 +1,12 @@
 """What is stopped for a task that waits."""
 
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 
 from scheduler_sim.engine.clusters.demand import check_pool
 from scheduler_sim.engine.errors import InvalidParameter
-from scheduler_sim.engine.gym.choosing import ChoosingEnv, ChoosingVectorEnv, Game
+from scheduler_sim.engine.gym.choosing import ChoosingEnv, ChoosingVectorEnv, Episodes, Game
 from scheduler_sim.engine.kernels.choices.preemption import (
     COUNTS,
     FREE,
@@ -19,11 +19,19 @@ from scheduler_sim.engine.kernels.choices.preemption import (
     Stopping,
     begin_or_stop,
 )
-from scheduler_sim.engine.learning.sampling import AS_RECORDED, Variation, draw
 from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray, Workload
 
 BASES = ("fcfs", "fcfs+list", "sjf", "sjf+list")
 """The policies that play where nothing is ever stopped."""
+
+
+class PreemptionEpisodes(Episodes, total=False):
+    """What may be said of the episodes of `PreemptionEnv`."""
+
+    base: str
+    visible: int
+    asked: int
+    overhead: float
 
 
 class PreemptionGame(Game):
@@ -35,13 +43,13 @@ class PreemptionGame(Game):
         processors: int,
         places: int,
         *,
-        base: str,
-        visible: int,
-        asked: int,
-        overhead: float,
-        **common: Any,
+        base: str = "fcfs",
+        visible: int = 16,
+        asked: int = 1,
+        overhead: float = 0.0,
+        **episodes: Unpack[Episodes],
     ) -> None:
-        super().__init__(workload, places, **common)
+        super().__init__(workload, places, **episodes)
         check_pool(workload, processors)
         if base not in BASES:
             raise InvalidParameter(f"{base!r} is not what an agent may stop tasks under; there are {', '.join(BASES)}.")
@@ -78,9 +86,8 @@ class PreemptionGame(Game):
 
     def draw(self, place: int, generator: np.random.Generator) -> None:
         """Put a sequence and an idle pool at one place."""
-        rows, arrival = draw(self.workload, 1, self.length, generator, self.variation)
-        state, chosen = self.state, rows[0]
-        state.arrival[place] = arrival[0]
+        state = self.state
+        chosen, state.arrival[place] = self.cut(generator)
         state.duration[place] = state.work[place] = self.workload.runtime[chosen]
         state.told[place] = self.workload.duration_estimate[chosen]
         state.cpus[place] = self.workload.cpus[chosen].astype(np.int64)
@@ -116,50 +123,23 @@ class PreemptionEnv(ChoosingEnv):
     Args:
         workload: what sequences are cut from.
         processors: of the pool.
-        length: tasks a sequence.
-        base: `fcfs`, `fcfs+list`, `sjf` or `sjf+list`; `sjf` goes by the estimated time left.
-        visible: how many running tasks are seen.
-        asked: for how many waiting tasks is asked at one instant.
-        overhead: seconds that a stopped task holds its processors without progress when it goes on.
+        length: tasks a sequence (256).
+        base: `fcfs` (the default), `fcfs+list`, `sjf` or `sjf+list`; `sjf` goes by the estimated time left.
+        visible: how many running tasks are seen (16).
+        asked: for how many waiting tasks is asked at one instant (1).
+        overhead: seconds that a stopped task holds its processors without progress when it goes on (0).
         variation: how sequences differ from the workload; by default they are as recorded.
-        objective: what the reward goes by: `bsld`, `jct` or `wait`, the wait until the first start.
+        objective: what the reward goes by: `bsld` (the default), `jct` or `wait`, the wait until the first start.
     """
 
-    def __init__(
-        self,
-        workload: Workload,
-        processors: int,
-        *,
-        length: int = 256,
-        base: str = "fcfs",
-        visible: int = 16,
-        asked: int = 1,
-        overhead: float = 0.0,
-        variation: Variation = AS_RECORDED,
-        objective: str = "bsld",
-    ) -> None:
-        own: dict[str, Any] = {"base": base, "visible": visible, "asked": asked, "overhead": overhead}
-        common: dict[str, Any] = {"length": length, "variation": variation, "objective": objective}
-        super().__init__(PreemptionGame(workload, processors, 1, **own, **common))
+    def __init__(self, workload: Workload, processors: int, **episodes: Unpack[PreemptionEpisodes]) -> None:
+        super().__init__(PreemptionGame(workload, processors, 1, **episodes))
 
 
 class PreemptionVectorEnv(ChoosingVectorEnv):
     """Many environments like `PreemptionEnv`, all stepped in one compiled call; arguments as there."""
 
     def __init__(
-        self,
-        workload: Workload,
-        processors: int,
-        *,
-        num_envs: int,
-        length: int = 256,
-        base: str = "fcfs",
-        visible: int = 16,
-        asked: int = 1,
-        overhead: float = 0.0,
-        variation: Variation = AS_RECORDED,
-        objective: str = "bsld",
+        self, workload: Workload, processors: int, *, num_envs: int, **episodes: Unpack[PreemptionEpisodes]
     ) -> None:
-        own: dict[str, Any] = {"base": base, "visible": visible, "asked": asked, "overhead": overhead}
-        common: dict[str, Any] = {"length": length, "variation": variation, "objective": objective}
-        super().__init__(PreemptionGame(workload, processors, num_envs, **own, **common))
+        super().__init__(PreemptionGame(workload, processors, num_envs, **episodes))

@@ -2,17 +2,17 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
 from scheduler_sim.engine.clusters.demand import check_pool
 from scheduler_sim.engine.codes import QUEUED
 from scheduler_sim.engine.errors import InvalidParameter, InvalidPolicy
-from scheduler_sim.engine.gym.choosing import ChoosingEnv, ChoosingVectorEnv, Game
+from scheduler_sim.engine.gym.choosing import ChoosingEnv, ChoosingVectorEnv, Episodes, Game
 from scheduler_sim.engine.kernels.choices.queue import FEATURES, begin_or_choose, observe_once
 from scheduler_sim.engine.kernels.pool.state import FIELDS, FREE, Run, Tasks
-from scheduler_sim.engine.learning.sampling import AS_RECORDED, Variation, sample
+from scheduler_sim.engine.learning.sampling import sample
 from scheduler_sim.engine.learning.sequences import idle_run
 from scheduler_sim.engine.policies.origin import source_digest
 from scheduler_sim.engine.policies.own import deciding
@@ -26,11 +26,19 @@ Chooser = Callable[[FloatArray, BoolArray], int]
 """Takes an observation and the mask of valid actions, and returns an action."""
 
 
+class QueueEpisodes(Episodes, total=False):
+    """What may be said of the episodes of `SchedulingEnv`."""
+
+    visible: int
+
+
 class QueueGame(Game):
     """Pools, and a window of the queue of each; see `SchedulingEnv`."""
 
-    def __init__(self, workload: Workload, processors: int, places: int, visible: int, **common: Any) -> None:
-        super().__init__(workload, places, **common)
+    def __init__(
+        self, workload: Workload, processors: int, places: int, *, visible: int = 32, **episodes: Unpack[Episodes]
+    ) -> None:
+        super().__init__(workload, places, **episodes)
         check_pool(workload, processors)
         if visible < 1:
             raise InvalidParameter("length and visible must be at least 1.")
@@ -93,44 +101,29 @@ class SchedulingEnv(ChoosingEnv):
     Args:
         workload: what sequences are cut from.
         processors: of the pool.
-        length: tasks a sequence.
-        visible: how many queued tasks are seen.
+        length: tasks a sequence (256).
+        visible: how many queued tasks are seen (32).
         variation: how sequences differ from the workload; by default they are as recorded.
-        objective: what the reward goes by: `bsld`, `jct` or `wait`.
+        objective: what the reward goes by: `bsld` (the default), `jct` or `wait`.
     """
 
-    def __init__(
-        self,
-        workload: Workload,
-        processors: int,
-        *,
-        length: int = 256,
-        visible: int = 32,
-        variation: Variation = AS_RECORDED,
-        objective: str = "bsld",
-    ) -> None:
-        common: dict[str, Any] = {"length": length, "variation": variation, "objective": objective}
-        super().__init__(QueueGame(workload, processors, 1, visible, **common))
-        self.processors, self.visible = processors, visible
+    game: QueueGame
+
+    def __init__(self, workload: Workload, processors: int, **episodes: Unpack[QueueEpisodes]) -> None:
+        super().__init__(QueueGame(workload, processors, 1, **episodes))
+        self.processors, self.visible = processors, self.game.visible
 
 
 class SchedulingVectorEnv(ChoosingVectorEnv):
     """Many environments like `SchedulingEnv`, all stepped in one compiled call; arguments as there."""
 
+    game: QueueGame
+
     def __init__(
-        self,
-        workload: Workload,
-        processors: int,
-        *,
-        num_envs: int,
-        length: int = 256,
-        visible: int = 32,
-        variation: Variation = AS_RECORDED,
-        objective: str = "bsld",
+        self, workload: Workload, processors: int, *, num_envs: int, **episodes: Unpack[QueueEpisodes]
     ) -> None:
-        common: dict[str, Any] = {"length": length, "variation": variation, "objective": objective}
-        super().__init__(QueueGame(workload, processors, num_envs, visible, **common))
-        self.processors, self.visible = processors, visible
+        super().__init__(QueueGame(workload, processors, num_envs, **episodes))
+        self.processors, self.visible = processors, self.game.visible
 
 
 def learned_queue(name: str, choose: Chooser, *, visible: int = 32, learned: bytes = b"") -> None:
