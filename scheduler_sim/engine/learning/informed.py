@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from scheduler_sim.engine.formulas import bounded_slowdown_compiled
 from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.kernels.choices.figures import tell_figures
 from scheduler_sim.engine.kernels.pool.informed import Waiting, advance_informed, make_waiting
 from scheduler_sim.engine.kernels.pool.regression import Regression, make_regression
 from scheduler_sim.engine.kernels.pool.reordered import Predictions
-from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
+from scheduler_sim.engine.kernels.pool.state import Run, Tasks
+from scheduler_sim.engine.learning.rollout import begin
 from scheduler_sim.engine.learning.sequences import Sequences, idle_run
 from scheduler_sim.engine.policies.past_scoring import Past, make_past
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
@@ -78,15 +79,11 @@ def _play_all(
     figures: FloatArray,
 ) -> None:
     count, length = arrival.shape
-    counts, clock, start, finish = run.counts, run.clock, run.start, run.finish
     for s in range(count):
         for i in range(length):
             told[0, i] = told[1, i] = expected[s, i]
         tasks = Tasks(arrival[s], duration[s], told[0], cpus[s], unused, unused)
-        counts[:] = 0
-        counts[FREE] = processors
-        clock[:] = arrival[s, 0]
-        start[:] = np.nan
+        begin(run, processors, arrival[s, 0])
         of_user[:] = 0.0
         of_kind[:] = 0.0
         last[:] = np.nan
@@ -106,16 +103,9 @@ def _play_all(
             np.inf,
             np.iinfo(np.int64).max,
         )
-        slowdown, completion, wait = 0.0, 0.0, 0.0
-        for i in range(length):
-            time = finish[i] - arrival[s, i]
-            slowdown += bounded_slowdown_compiled(time, duration[s, i])
-            completion += time
-            wait += start[i] - arrival[s, i]
+        tell_figures(arrival[s], run.start, run.finish, duration[s], figures[s])
         if len(urgency) > 0:
             slowdown = 0.0
             for i in range(length):
-                slowdown += 1.0 + (start[i] - arrival[s, i]) * urgency[s, i]
-        figures[s, 0] = slowdown / length
-        figures[s, 1] = completion / length
-        figures[s, 2] = wait / length
+                slowdown += 1.0 + (run.start[i] - arrival[s, i]) * urgency[s, i]
+            figures[s, 0] = slowdown / length

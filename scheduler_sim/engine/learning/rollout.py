@@ -6,9 +6,9 @@ behaves in a run as it did in the search.
 
 import numpy as np
 
-from scheduler_sim.engine.formulas import bounded_slowdown_compiled
-from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.jit import bare_kernel, kernel
 from scheduler_sim.engine.kernels.calling import Call, make_call
+from scheduler_sim.engine.kernels.choices.figures import tell_figures
 from scheduler_sim.engine.kernels.pool.learned import Queue, advance_learned, make_queue
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
 from scheduler_sim.engine.learning.sequences import Sequences, idle_run
@@ -40,6 +40,15 @@ def play(sequences: Sequences, parameters: FloatArray, backfill: int) -> FloatAr
     return figures
 
 
+@bare_kernel
+def begin(run: Run, processors: int, time: float) -> None:
+    """Let a pool be idle at a time, before anything has arrived."""
+    run.counts[:] = 0
+    run.counts[FREE] = processors
+    run.clock[:] = time
+    run.start[:] = np.nan
+
+
 @kernel
 def _play_all(
     backfill: int,
@@ -56,23 +65,10 @@ def _play_all(
     call: Call,
     figures: FloatArray,
 ) -> None:
-    count, length = arrival.shape
-    counts, clock, start, finish = run.counts, run.clock, run.start, run.finish
-    for s in range(count):
+    for s in range(len(arrival)):
         tasks = Tasks(arrival[s], duration[s], expected[s], cpus[s], unused, unused)
-        counts[:] = 0
-        counts[FREE] = processors
-        clock[:] = arrival[s, 0]
-        start[:] = np.nan
+        begin(run, processors, arrival[s, 0])
         advance_learned(
             backfill, processors, tasks, run, queue, features[s], parameters, call, np.inf, np.iinfo(np.int64).max
         )
-        slowdown, completion, wait = 0.0, 0.0, 0.0
-        for i in range(length):
-            time = finish[i] - arrival[s, i]
-            slowdown += bounded_slowdown_compiled(time, duration[s, i])
-            completion += time
-            wait += start[i] - arrival[s, i]
-        figures[s, 0] = slowdown / length
-        figures[s, 1] = completion / length
-        figures[s, 2] = wait / length
+        tell_figures(arrival[s], run.start, run.finish, duration[s], figures[s])
