@@ -82,7 +82,7 @@ class _Batch:
     @classmethod
     def none(cls) -> Self:
         """Return no rows."""
-        raise NotImplementedError
+        return cls(*(np.zeros(0, np.int64 if item.type == IntArray else np.float64) for item in fields(cls)))
 
     @classmethod
     def joined(cls, batches: "list[Self]") -> Self:
@@ -125,12 +125,6 @@ class Attempts(_Batch):
     gpus: FloatArray
     reason: IntArray
 
-    @classmethod
-    def none(cls) -> Self:
-        """Return no attempts."""
-        real, whole = np.zeros(0), np.zeros(0, np.int64)
-        return cls(whole, whole, real, real, whole, whole, real, real, whole)
-
 
 @dataclass(frozen=True, eq=False)
 class Pieces(_Batch):
@@ -154,12 +148,6 @@ class Pieces(_Batch):
     cpus: IntArray
     gpus: IntArray
     devices: IntArray
-
-    @classmethod
-    def none(cls) -> Self:
-        """Return no pieces."""
-        real, whole = np.zeros(0), np.zeros(0, np.int64)
-        return cls(whole, whole, real, real, whole, whole, whole, whole)
 
     @classmethod
     def of_records(cls, written: Any) -> Self:

@@ -57,19 +57,27 @@ def read_site(text: str, *, name: str = "site") -> Site:
         raise InvalidCluster(f"{name}: {error}") from error
 
 
+def file_text(file: Path) -> str:
+    """Return the text of a file in UTF-8.
+
+    Raises:
+        InvalidCluster: it cannot be read.
+    """
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidCluster(f"{file} is not a text in UTF-8.") from error
+    except OSError as error:
+        raise InvalidCluster(f"{file} cannot be read: {error.strerror}.") from error
+
+
 def read_site_file(file: Path) -> Site:
     """Return the site that a file describes.
 
     Raises:
         InvalidCluster: a file that cannot be read, or what is wrong in it as of `read_site`.
     """
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidCluster(f"{file} is not a text in UTF-8.") from error
-    except OSError as error:
-        raise InvalidCluster(f"{file} cannot be read: {error.strerror}.") from error
-    return read_site(text, name=file.name)
+    return read_site(file_text(file), name=file.name)
 
 
 def write_site(site: Site) -> str:

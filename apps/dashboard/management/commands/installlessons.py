@@ -14,6 +14,8 @@ from apps.results.errors import DomainError
 from scheduler_sim import engine
 from scheduler_sim.display.commands import PlayingCommand
 from scheduler_sim.display.terminal import PlainConsole
+from scheduler_sim.engine.errors import InvalidCluster
+from scheduler_sim.engine.sites.documents import file_text
 
 
 class Command(PlayingCommand):
@@ -69,9 +71,7 @@ def _read(file: Path) -> Lesson:
         CommandError: the file cannot be read. InvalidLesson: what is wrong in it.
     """
     try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CommandError(f"{file} is not a text in UTF-8.") from error
-    except OSError as error:
-        raise CommandError(f"{file} cannot be read: {error.strerror}.") from error
+        text = file_text(file)
+    except InvalidCluster as error:
+        raise CommandError(str(error)) from error
     return read_lesson(text, name=file.name)
