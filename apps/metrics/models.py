@@ -5,6 +5,7 @@ from django.db.models import F, Q
 
 from apps.metrics.managers import CacheGenerationQuerySet, GroupMetricQuerySet, MetricQuerySet
 from apps.results.models import Run
+from scheduler_sim.constraints import check, unique
 
 
 class Metric(models.Model):
@@ -93,19 +94,9 @@ class Metric(models.Model):
         ordering = ("run_id", "scheduler", "window_start_time", "-window_end_time")
         constraints = [
             # Also serves the plots of one run and policy in time order.
-            models.UniqueConstraint(
-                fields=("run", "scheduler", "window_start_time", "window_end_time"),
-                name="%(app_label)s_%(class)s_unique_window",
-            ),
-            models.UniqueConstraint(
-                fields=("run", "scheduler"),
-                condition=Q(is_total=True),
-                name="%(app_label)s_%(class)s_one_total",
-            ),
-            models.CheckConstraint(
-                condition=Q(window_end_time__gte=F("window_start_time")),
-                name="%(app_label)s_%(class)s_window_not_reversed",
-            ),
+            unique("run", "scheduler", "window_start_time", "window_end_time", called="unique_window"),
+            unique("run", "scheduler", called="one_total", where=Q(is_total=True)),
+            check(Q(window_end_time__gte=F("window_start_time")), called="window_not_reversed"),
         ]
         indexes = [
             # The leaderboard over all runs reads only the totals.
@@ -181,10 +172,7 @@ class GroupMetric(models.Model):
         ordering = ("run_id", "grouped_by", "scheduler", "id")
         constraints = [
             # Also serves the page: the groups of one kind under one policy.
-            models.UniqueConstraint(
-                fields=("run", "grouped_by", "scheduler", "merged_count", "name"),
-                name="%(app_label)s_%(class)s_unique_group",
-            ),
+            unique("run", "grouped_by", "scheduler", "merged_count", "name", called="unique_group"),
         ]
 
     def __str__(self) -> str:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from apps.results.errors import InvalidField, RunStateError
 from apps.results.managers import RunTagQuerySet
 from scheduler_sim.accounts import audit
+from scheduler_sim.constraints import unique
 from scheduler_sim.marks import alters_data
 
 MOST_TAGS = 20
@@ -109,9 +110,7 @@ class RunTag(models.Model):
     class Meta:
         ordering = ("name", "run_id")
         verbose_name = "tag"
-        constraints = [
-            models.UniqueConstraint(fields=("run", "name"), name="%(app_label)s_%(class)s_unique_name"),
-        ]
+        constraints = [unique("run", "name", called="unique_name")]
         indexes = [
             # Lists of runs and /api/v1/runs/?tag=: those with one tag.
             models.Index(fields=("name",), name="results_runtag_name"),

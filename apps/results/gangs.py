@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from django.db import models
 
+from scheduler_sim.constraints import unique
 from scheduler_sim.engine.gangs import Gangs
 from scheduler_sim.engine.workloads.workload import IntArray
 
@@ -54,11 +55,7 @@ class GangBlock(models.Model):
 
     class Meta:
         ordering = ("id",)
-        constraints = [
-            models.UniqueConstraint(
-                fields=("run", "scheduler", "first_task"), name="%(app_label)s_%(class)s_unique_task"
-            ),
-        ]
+        constraints = [unique("run", "scheduler", "first_task", called="unique_task")]
 
     def __str__(self) -> str:
         return f"{self.scheduler} from task {self.first_task}"

@@ -22,6 +22,7 @@ from apps.results.stretches import Stretch
 from apps.tasks.models import Site, Task, Workload
 from scheduler_sim.choices import PlainChoices
 from scheduler_sim.columnar.digests import json_digest
+from scheduler_sim.constraints import check, unique
 from scheduler_sim.marks import alters_data
 
 __all__ = (
@@ -53,9 +54,7 @@ class Study(models.Model):
     class Meta:
         ordering = ("-id",)
         verbose_name_plural = "studies"
-        constraints = [
-            models.UniqueConstraint(fields=("name",), name="%(app_label)s_%(class)s_unique_name"),
-        ]
+        constraints = [unique("name", called="unique_name")]
 
     def __str__(self) -> str:
         return self.name
@@ -146,13 +145,9 @@ class Run(Filed):
     class Meta:
         ordering = ("-id",)
         constraints = [
-            models.UniqueConstraint(fields=("name",), name="%(app_label)s_%(class)s_unique_name"),
+            unique("name", called="unique_name"),
             # A study never holds the same run twice. Also serves the runs of a study.
-            models.UniqueConstraint(
-                fields=("study", "digest"),
-                condition=Q(study__isnull=False),
-                name="%(app_label)s_%(class)s_unique_in_study",
-            ),
+            unique("study", "digest", called="unique_in_study", where=Q(study__isnull=False)),
         ]
         indexes = [
             # The start page and /api/v1/runs/?status=: runs under way, newest first.
@@ -321,15 +316,9 @@ class SchedulerResult(models.Model):
         constraints = [
             # Also serves the comparative history: a task with every policy's result. With the policy last the rows
             # of all policies land on the same pages, which halves the cost of writing them.
-            models.UniqueConstraint(fields=("run", "task", "scheduler"), name="%(app_label)s_%(class)s_unique_task"),
-            models.CheckConstraint(
-                condition=Q(finish_time__gte=models.F("start_time")),
-                name="%(app_label)s_%(class)s_finish_after_start",
-            ),
-            models.CheckConstraint(
-                condition=Q(gpu_fraction__gte=0) & Q(gpu_fraction__lte=1),
-                name="%(app_label)s_%(class)s_fraction_within_0_and_1",
-            ),
+            unique("run", "task", "scheduler", called="unique_task"),
+            check(Q(finish_time__gte=models.F("start_time")), called="finish_after_start"),
+            check(Q(gpu_fraction__gte=0) & Q(gpu_fraction__lte=1), called="fraction_within_0_and_1"),
         ]
 
     def __str__(self) -> str:
@@ -370,12 +359,8 @@ class Attempt(models.Model):
         ordering = ("id",)
         constraints = [
             # Also serves a task's story, a run's attempts, and their deletion in pieces.
-            models.UniqueConstraint(
-                fields=("run", "task", "scheduler", "number"), name="%(app_label)s_%(class)s_unique_number"
-            ),
-            models.CheckConstraint(
-                condition=Q(end_time__gte=models.F("start_time")), name="%(app_label)s_%(class)s_end_after_start"
-            ),
+            unique("run", "task", "scheduler", "number", called="unique_number"),
+            check(Q(end_time__gte=models.F("start_time")), called="end_after_start"),
         ]
 
     def __str__(self) -> str:
@@ -417,10 +402,7 @@ class Fidelity(models.Model):
         verbose_name_plural = "fidelities"
         constraints = [
             # Also serves what is known of a run's workload.
-            models.UniqueConstraint(
-                fields=("workload", "engine_version", "place_digest", "policy"),
-                name="%(app_label)s_%(class)s_unique_replay",
-            ),
+            unique("workload", "engine_version", "place_digest", "policy", called="unique_replay"),
         ]
 
     def __str__(self) -> str:

@@ -24,6 +24,7 @@ from django.conf import settings
 from django.db import models
 
 from apps.results.errors import DomainError
+from scheduler_sim.constraints import unique
 from scheduler_sim.web.missing import Missing
 
 if TYPE_CHECKING:
@@ -99,11 +100,7 @@ class PlacementFile(models.Model):
 
     class Meta:
         ordering = ("id",)
-        constraints = [
-            models.UniqueConstraint(
-                fields=("run", "holds", "scheduler", "first_task"), name="%(app_label)s_%(class)s_unique_task"
-            ),
-        ]
+        constraints = [unique("run", "holds", "scheduler", "first_task", called="unique_task")]
 
     def __str__(self) -> str:
         return f"{self.holds} of {self.scheduler} from task {self.first_task}"

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from django.db import models
 
+from scheduler_sim.constraints import unique
 from scheduler_sim.engine.workloads.workload import IntArray
 
 
@@ -44,11 +45,7 @@ class Stretch(models.Model):
     class Meta:
         ordering = ("id",)
         verbose_name_plural = "stretches"
-        constraints = [
-            models.UniqueConstraint(
-                fields=("run", "scheduler", "from_time"), name="%(app_label)s_%(class)s_unique_time"
-            ),
-        ]
+        constraints = [unique("run", "scheduler", "from_time", called="unique_time")]
 
     def __str__(self) -> str:
         return f"{self.scheduler} from {self.from_time:.12g}"

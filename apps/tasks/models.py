@@ -18,6 +18,7 @@ from apps.tasks.managers import (
 )
 from scheduler_sim.background.models import Job
 from scheduler_sim.choices import PlainChoices
+from scheduler_sim.constraints import check, unique
 from scheduler_sim.engine.series import StepSeries
 from scheduler_sim.engine.workloads.requests import NAMES
 from scheduler_sim.marks import alters_data
@@ -67,13 +68,9 @@ class Workload(models.Model):
     class Meta:
         ordering = ("-id",)
         constraints = [
-            models.UniqueConstraint(fields=("name",), name="%(app_label)s_%(class)s_unique_name"),
+            unique("name", called="unique_name"),
             # A file given twice is one workload.
-            models.UniqueConstraint(
-                fields=("source_sha256",),
-                condition=~Q(source_sha256=""),
-                name="%(app_label)s_%(class)s_unique_source_sha256",
-            ),
+            unique("source_sha256", called="unique_source_sha256", where=~Q(source_sha256="")),
         ]
 
     def __str__(self) -> str:
@@ -150,18 +147,12 @@ class Task(OfWorkload):
         ordering = ("workload_id", "task_id")
         constraints = [
             # Also serves every look-up by workload, which is why the foreign key has no index of its own.
-            models.UniqueConstraint(fields=("workload", "task_id"), name="%(app_label)s_%(class)s_unique_task_id"),
-            models.CheckConstraint(
-                condition=Q(runtime__gte=0) & Q(duration_estimate__gte=0),
-                name="%(app_label)s_%(class)s_durations_not_negative",
-            ),
-            models.CheckConstraint(
-                condition=Q(compute_intensity__gte=0) & Q(compute_intensity__lte=1),
-                name="%(app_label)s_%(class)s_intensity_within_0_and_1",
-            ),
-            models.CheckConstraint(
-                condition=Q(cpus__gte=0) & Q(gpus__gte=0) & Q(memory_mb__gte=0) & (Q(cpus__gt=0) | Q(gpus__gt=0)),
-                name="%(app_label)s_%(class)s_asks_for_something",
+            unique("workload", "task_id", called="unique_task_id"),
+            check(Q(runtime__gte=0) & Q(duration_estimate__gte=0), called="durations_not_negative"),
+            check(Q(compute_intensity__gte=0) & Q(compute_intensity__lte=1), called="intensity_within_0_and_1"),
+            check(
+                Q(cpus__gte=0) & Q(gpus__gte=0) & Q(memory_mb__gte=0) & (Q(cpus__gt=0) | Q(gpus__gt=0)),
+                called="asks_for_something",
             ),
         ]
 
@@ -252,9 +243,7 @@ class Site(models.Model):
 
     class Meta:
         ordering = ("name", "-version")
-        constraints = [
-            models.UniqueConstraint(fields=("name", "version"), name="%(app_label)s_%(class)s_unique_version"),
-        ]
+        constraints = [unique("name", "version", called="unique_version")]
 
     def __str__(self) -> str:
         return f"{self.name} version {self.version}"
@@ -299,8 +288,8 @@ class Series(models.Model):
         ordering = ("name",)
         verbose_name_plural = "series"
         constraints = [
-            models.UniqueConstraint(fields=("name",), name="%(app_label)s_%(class)s_unique_name"),
-            models.UniqueConstraint(fields=("digest",), name="%(app_label)s_%(class)s_unique_digest"),
+            unique("name", called="unique_name"),
+            unique("digest", called="unique_digest"),
         ]
 
     def __str__(self) -> str:

@@ -10,6 +10,7 @@ from apps.results.models import Run
 from apps.tasks.models import Task
 from apps.training.managers import TrainedModelQuerySet, TrainingDataQuerySet
 from scheduler_sim.background.claims import Claim
+from scheduler_sim.constraints import check, unique
 
 PREFIX = "learned"
 """`learned:NAME` in a policy stands for the active version of a stored score, `learned:NAME.3` for its third."""
@@ -40,15 +41,8 @@ class TrainingData(models.Model):
         ordering = ("id",)
         verbose_name = verbose_name_plural = "training data"
         constraints = [
-            models.UniqueConstraint(
-                fields=("run", "task"),
-                condition=Q(run__isnull=False, task__isnull=False),
-                name="%(app_label)s_%(class)s_unique_task",
-            ),
-            models.CheckConstraint(
-                condition=Q(optimal_gpu_fraction__gte=0) & Q(optimal_gpu_fraction__lte=1),
-                name="%(app_label)s_%(class)s_fraction_within_0_and_1",
-            ),
+            unique("run", "task", called="unique_task", where=Q(run__isnull=False, task__isnull=False)),
+            check(Q(optimal_gpu_fraction__gte=0) & Q(optimal_gpu_fraction__lte=1), called="fraction_within_0_and_1"),
         ]
         indexes = [
             # Date ranges and retention.
@@ -80,10 +74,8 @@ class TrainedModel(models.Model):
     class Meta:
         ordering = ("-id",)
         constraints = [
-            models.UniqueConstraint(fields=("name", "version"), name="%(app_label)s_%(class)s_unique_version"),
-            models.UniqueConstraint(
-                fields=("name",), condition=Q(active=True), name="%(app_label)s_%(class)s_one_active"
-            ),
+            unique("name", "version", called="unique_version"),
+            unique("name", called="one_active", where=Q(active=True)),
         ]
 
     def __str__(self) -> str:

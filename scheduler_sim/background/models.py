@@ -10,6 +10,7 @@ from django.utils import timezone
 from scheduler_sim.background.claims import Claim
 from scheduler_sim.background.managers import JobQuerySet
 from scheduler_sim.choices import PlainChoices
+from scheduler_sim.constraints import unique
 from scheduler_sim.marks import alters_data
 from scheduler_sim.texts import storable
 
@@ -56,11 +57,7 @@ class Job(Claim):
         ordering = ("-id",)
         constraints = [
             # Nothing is asked for twice while it waits or is under way.
-            models.UniqueConstraint(
-                fields=("kind", "subject_id"),
-                condition=Q(status__in=("queued", "starting", "running")),
-                name="%(app_label)s_%(class)s_active_once",
-            ),
+            unique("kind", "subject_id", called="active_once", where=Q(status__in=("queued", "starting", "running"))),
         ]
         indexes = [
             models.Index(fields=("kind", "subject_id", "-id"), name="background_job_about"),
