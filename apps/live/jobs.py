@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable
 from urllib.parse import urlencode
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.urls import reverse
@@ -18,7 +17,7 @@ from apps.results.errors import DomainError, RunStateError
 from apps.results.models import Run
 from scheduler_sim import engine, logs
 from scheduler_sim.background.kinds import Kind, register
-from scheduler_sim.background.limits import LimitReached, limited
+from scheduler_sim.background.limits import LimitReached, limited_by
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.sweep import UNTAKEN_SECONDS, is_dead
 from scheduler_sim.background.watch import Watch
@@ -148,12 +147,7 @@ class WhatIfKind(Kind):
         named = logs.run_id.set(str(found.run_id))
         began = time.monotonic()
         try:
-            with limited(
-                memory_bytes=settings.WHAT_IF_MEMORY_BYTES,
-                seconds=settings.WHAT_IF_SECONDS,
-                setting_of_memory="WHAT_IF_MEMORY_MB",
-                setting_of_time="WHAT_IF_SECONDS",
-            ):
+            with limited_by("WHAT_IF"):
                 figures = answer(what_if_reread(found))
         finally:
             logs.run_id.reset(named)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+from django.conf import settings
 
 OVERTIME_SECONDS = 60.0
 """How long after its time a process that hears no signal, inside of some library, is left before it is ended."""
@@ -43,6 +44,16 @@ def limited(*, memory_bytes: int, seconds: int, setting_of_memory: str, setting_
     except MemoryError:
         megabytes = memory_bytes // 2**20
         raise LimitReached(f"It took more than {megabytes:,} MB of memory ({setting_of_memory}).") from None
+
+
+def limited_by(name: str, *, times: int = 1) -> contextlib.AbstractContextManager[None]:
+    """Let the block take what the settings NAME_MEMORY_MB and NAME_SECONDS say, the latter so many times."""
+    return limited(
+        memory_bytes=getattr(settings, f"{name}_MEMORY_BYTES"),
+        seconds=getattr(settings, f"{name}_SECONDS") * times,
+        setting_of_memory=f"{name}_MEMORY_MB",
+        setting_of_time=f"{name}_SECONDS",
+    )
 
 
 @contextlib.contextmanager
