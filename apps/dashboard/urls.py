@@ -48,19 +48,25 @@ RUN: list[URLPattern | URLResolver] = [
     path("task/", comparison_views.run_task_choose, name="run-task-choose"),
 ]
 
+RUNS: list[URLPattern | URLResolver] = [
+    path("", list_views.run_list, name="run-list"),
+    path("act/", list_views.runs_act, name="runs-act"),
+    path("columns/", list_views.run_columns_keep, name="run-columns"),
+    path("new/", views.run_new, name="run-new"),
+    path("<int:pk>/", include(RUN)),
+    re_path(r"^(?P<pk>[0-9]{1,18})/(?P<command>pause|resume|stop|take-up)/$", views.run_control, name="run-control"),
+]
+
+LESSONS = [
+    path("", lesson_views.lesson_list, name="lesson-list"),
+    path("install/", lesson_views.lessons_install, name="lessons-install"),
+    path("<slug:name>/", lesson_views.lesson_page, name="lesson"),
+]
+
 urlpatterns = [
     path("", views.start, name="start"),
     path("search/", search_page, name="search"),
-    path("runs/", list_views.run_list, name="run-list"),
-    path("runs/<int:pk>/", include(RUN)),
-    path("runs/act/", list_views.runs_act, name="runs-act"),
-    path("runs/columns/", list_views.run_columns_keep, name="run-columns"),
-    path("runs/new/", views.run_new, name="run-new"),
+    path("runs/", include(RUNS)),
     path("compare/", include(COMPARE)),
-    path("learn/", lesson_views.lesson_list, name="lesson-list"),
-    path("learn/install/", lesson_views.lessons_install, name="lessons-install"),
-    path("learn/<slug:name>/", lesson_views.lesson_page, name="lesson"),
-    re_path(
-        r"^runs/(?P<pk>[0-9]{1,18})/(?P<command>pause|resume|stop|take-up)/$", views.run_control, name="run-control"
-    ),
+    path("learn/", include(LESSONS)),
 ]

@@ -5,11 +5,15 @@ from django.urls import include, path
 from apps.training import new_views, policy_views, under_way, views
 from scheduler_sim.web.addresses import charts_of
 
+MODEL = [
+    path("", views.model_detail, name="model-detail"),
+    path("card.md", views.model_card, name="model-card"),
+]
+
 TRAINING = [
     path("", views.training, name="training"),
     path("new/", new_views.training_new, name="training-new"),
-    path("models/<int:pk>/", views.model_detail, name="model-detail"),
-    path("models/<int:pk>/card.md", views.model_card, name="model-card"),
+    path("models/<int:pk>/", include(MODEL)),
     path("jobs/<int:pk>/stop/", new_views.job_control, name="training-stop"),
     *charts_of("training", views.training_charts, views.training_chart),
 ]
