@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -41,7 +40,7 @@ from apps.studies.report.words import study_sentences
 from scheduler_sim.display.charts import Chart
 from scheduler_sim.display.downloads import table_response
 from scheduler_sim.display.policy_choices import backfill_heads, order_rows, ready_made_rows
-from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, chart_views, control_form, figures, reading
+from scheduler_sim.display.viewing import chart_source, chart_views, control_form, figures, page_of, reading
 from scheduler_sim.engine.clusters.presets import PRESETS
 from scheduler_sim.engine.crew import cores
 from scheduler_sim.engine.generators import GENERATORS
@@ -92,7 +91,7 @@ def study_list(request: HttpRequest) -> HttpResponse:
             for study in studies
         )
         return table_response("studies", LIST_COLUMNS, rows, kind)
-    page = Paginator(studies, ROWS_PER_PAGE).get_page(request.GET.get("page"))
+    page = page_of(request, studies)
     lines = interrupted_among(page.object_list)
     return render(request, "studies/study_list.html", {"page_obj": page, "lines": lines})
 

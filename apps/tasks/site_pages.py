@@ -5,7 +5,6 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
-from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.http import content_disposition_header
@@ -15,7 +14,7 @@ from apps.tasks.errors import SiteError
 from apps.tasks.models import Site
 from apps.tasks.site_words import DifferenceLine, difference_lines, site_parts
 from scheduler_sim.display.downloads import table_response
-from scheduler_sim.display.viewing import ROWS_PER_PAGE, reading
+from scheduler_sim.display.viewing import page_of, reading
 from scheduler_sim.engine import sites
 
 RUNS_SHOWN = VERSIONS_SHOWN = 20
@@ -31,7 +30,7 @@ MOST_OFFERED = 500
 @require_safe
 def site_list(request: HttpRequest) -> HttpResponse:
     """Show the newest version of every site."""
-    page = Paginator(Site.objects.newest_of_each(), ROWS_PER_PAGE).get_page(request.GET.get("page"))
+    page = page_of(request, Site.objects.newest_of_each())
     lines = [(stored, stored.as_site()) for stored in page.object_list]
     return render(request, "tasks/site_list.html", {"page_obj": page, "lines": lines})
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -22,11 +21,11 @@ from scheduler_sim.display.charts import Chart
 from scheduler_sim.display.context import THEMES
 from scheduler_sim.display.downloads import asked_table, table_response
 from scheduler_sim.display.viewing import (
-    ROWS_PER_PAGE,
     chart_source,
     chart_views,
     control_form,
     ordered,
+    page_of,
     reading,
     sort_key,
 )
@@ -65,7 +64,7 @@ def workload_list(request: HttpRequest) -> HttpResponse:
     workloads = ordered(listed if asked else listed.not_of_studies(), sort, WORKLOAD_COLUMNS)
     if (kind := request.GET.get("format")) in ("csv", "json"):
         return table_response("workloads", WORKLOAD_EXPORT, workloads.values_list(*WORKLOAD_EXPORT), kind)
-    page = Paginator(workloads, ROWS_PER_PAGE).get_page(request.GET.get("page"))
+    page = page_of(request, workloads)
     return render(request, "tasks/workload_list.html", {"page_obj": page, "query": query, "sort": sort})
 
 

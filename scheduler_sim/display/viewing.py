@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import redirect_to_login
+from django.core.paginator import Page, Paginator
 from django.db.models import F, QuerySet
 from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse
@@ -80,6 +81,11 @@ def control_form(what: str) -> Callable[[View], View]:
         return guarded
 
     return guard
+
+
+def page_of(request: HttpRequest, rows: Any) -> Page[Any]:
+    """Return the page of a list that the address asks for: the nearest one where there is none such."""
+    return Paginator(rows, ROWS_PER_PAGE).get_page(request.GET.get("page"))
 
 
 def sort_key(request: HttpRequest, columns: Mapping[str, Any], default: str) -> str:

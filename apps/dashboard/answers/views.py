@@ -4,7 +4,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.core.exceptions import BadRequest
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
@@ -25,7 +24,7 @@ from apps.results.models import Run
 from scheduler_sim.display.charts import Chart
 from scheduler_sim.display.downloads import asked_table, table_response
 from scheduler_sim.display.formatting import listing, scale_of
-from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, chart_views, reading, sort_key
+from scheduler_sim.display.viewing import chart_source, chart_views, page_of, reading, sort_key
 from scheduler_sim.web.limits import costly
 
 TASK_COLUMNS = ("task_id", "runtime", "cpus", "gpus", "wait_time", "base_wait_time", "difference")
@@ -54,7 +53,7 @@ def run_groups(request: HttpRequest, pk: int) -> HttpResponse:
     ) is not None:
         return table
     sort = sort_key(request, dict.fromkeys(SORTS), "-difference")
-    page = Paginator(groups.sorted_by(sort), ROWS_PER_PAGE).get_page(request.GET.get("page"))
+    page = page_of(request, groups.sorted_by(sort))
     whole = request.GET.get("columns") == "all"
     folded = [] if whole else groups.folded(sort)
     columns = groups.columns(base, folded)
@@ -97,7 +96,7 @@ def run_group_tasks(request: HttpRequest, pk: int) -> HttpResponse:
         lines = task_lines(run, rows[:MOST_EXPORTED])
         name = f"run-{pk}-{by}-{'others' if group.merged_count else group.name}-{scheduler}"
         return table_response(name, TASK_COLUMNS, [tuple(vars(line).values()) for line in lines], kind)
-    page = Paginator(rows, ROWS_PER_PAGE).get_page(request.GET.get("page"))
+    page = page_of(request, rows)
     lines = task_lines(run, page.object_list)
     context = {
         "run": run,

@@ -7,7 +7,6 @@ from urllib.parse import urlencode
 from django.contrib import messages
 from django.contrib.auth.models import User
 from django.core.exceptions import BadRequest, PermissionDenied
-from django.core.paginator import Paginator
 from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
@@ -24,7 +23,7 @@ from apps.results.services import runs_file
 from apps.tasks.models import Workload
 from scheduler_sim.background.models import Job
 from scheduler_sim.display.downloads import table_response
-from scheduler_sim.display.viewing import ROWS_PER_PAGE, View, reading, whole_number
+from scheduler_sim.display.viewing import View, page_of, reading, whole_number
 from scheduler_sim.web.access import refuse_without_control
 
 OFFERED = 100
@@ -44,7 +43,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
     # Keys alone are sorted, since what else a line tells would be computed for every run; and all of them are read,
     # since to count them takes as long as to find them.
     keys = list(query.ordered(runs).values_list("pk", flat=True))
-    page = Paginator(keys, ROWS_PER_PAGE).get_page(request.GET.get("page"))
+    page = page_of(request, keys)
     table = run_table(list(page.object_list), columns, policy=query.policy)
     context: dict[str, Any] = {
         "page_obj": page,
