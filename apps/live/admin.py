@@ -10,15 +10,20 @@ from apps.results.errors import DomainError
 from scheduler_sim.web.admin import ReadOnlyAdmin
 
 
+class OfRunAdmin(ReadOnlyAdmin):
+    """Rows that each belong to a run."""
+
+    list_select_related = ("run",)
+    raw_id_fields = ("run",)
+    search_fields = ("run__name",)
+
+
 @admin.register(SimulationState)
-class SimulationStateAdmin(ReadOnlyAdmin):
+class SimulationStateAdmin(OfRunAdmin):
     """What each run says of itself; pausing, resuming and stopping go through the same service as the API."""
 
     list_display = ("run", "status", "command", "clock_time", "heartbeat_at", "host", "process_id")
     list_filter = ("run__status",)
-    list_select_related = ("run",)
-    raw_id_fields = ("run",)
-    search_fields = ("run__name",)
     date_hierarchy = "run__created_at"
     ordering = ("-run_id",)
     actions = ("pause", "resume", "stop")
@@ -70,23 +75,17 @@ class StudyStateAdmin(ReadOnlyAdmin):
 
 
 @admin.register(WhatIf)
-class WhatIfAdmin(ReadOnlyAdmin):
+class WhatIfAdmin(OfRunAdmin):
     """What would change if runs were played otherwise."""
 
     list_display = ("__str__", "run", "seconds", "created_at")
-    list_select_related = ("run",)
-    raw_id_fields = ("run",)
-    search_fields = ("run__name",)
     date_hierarchy = "created_at"
 
 
 @admin.register(RaceHistory)
-class RaceHistoryAdmin(ReadOnlyAdmin):
+class RaceHistoryAdmin(OfRunAdmin):
     """What races that go on came to so far."""
 
     list_display = ("run",)
-    list_select_related = ("run",)
-    raw_id_fields = ("run",)
-    search_fields = ("run__name",)
     date_hierarchy = "run__created_at"
     ordering = ("-run_id",)

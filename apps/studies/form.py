@@ -34,6 +34,11 @@ _FIELD_OF_PART = {"workloads": "workloads", "sequential": "relative_width"}
 _CHANGE = re.compile(r"([+-])([^\s=+]+)=([0-9]{1,9})")
 
 
+def _like(example: str) -> forms.TextInput:
+    """Return a field for a text that shows an example, or what holds where it stays empty."""
+    return forms.TextInput(attrs={"placeholder": example})
+
+
 class StudyForm(forms.Form):
     """A study as people type it; `definition` holds what came of it once the form is valid."""
 
@@ -69,12 +74,12 @@ class StudyForm(forms.Form):
     others = forms.CharField(
         label="Others, separated by commas",
         required=False,
-        widget=forms.TextInput(attrs={"placeholder": "wfp3+easy@best_fit, recorded"}),
+        widget=_like("wfp3+easy@best_fit, recorded"),
     )
     base = forms.CharField(
         label="Compared with",
         required=False,
-        widget=forms.TextInput(attrs={"placeholder": "the first policy"}),
+        widget=_like("the first policy"),
         help_text="The policy from which differences are taken.",
     )
     estimates = forms.CharField(
@@ -89,7 +94,7 @@ class StudyForm(forms.Form):
     relative_width = forms.FloatField(
         label="Half width wanted",
         required=False,
-        widget=forms.TextInput(attrs={"placeholder": "play all seeds"}),
+        widget=_like("play all seeds"),
         help_text="A part of the mean, such as 0.05. Then the seeds are 1, 2, ... until every interval is so narrow.",
     )
     minimum = forms.IntegerField(label="At least so many seeds", required=False, initial=5, widget=_NUMBER)

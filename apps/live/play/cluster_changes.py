@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import msgspec
@@ -16,18 +17,16 @@ Ground = TypeVar("Ground", engine.Cluster, Site)
 """What tasks are played on."""
 
 
-def _nodes(label: str, help_text: str, check: Callable[[str], str]) -> About:
-    """Return what an option says of itself that changes how many nodes there are."""
-    return About(
-        label,
-        help_text,
-        WHAT_IF,
-        metavar="GROUP=N",
-        asked_in=(COMMAND, SITE),
-        check=check,
-        words={None: "none"},
-        rule="GROUP=N, several with commas between them",
-    )
+_change = partial(About, asked_in=(COMMAND, SITE), words={None: "as the cluster says"})
+
+_nodes = partial(
+    _change,
+    section=WHAT_IF,
+    metavar="GROUP=N",
+    words={None: "none"},
+    rule="GROUP=N, several with commas between them",
+)
+"""Of options that change how many nodes there are."""
 
 
 class ClusterChanges(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +41,7 @@ class ClusterChanges(msgspec.Struct, frozen=True, kw_only=True):
             "More nodes",
             "N nodes more in a group, as GROUP=N; of a pool, whose group is called processors, N processors more; of a "
             "site GROUP may be a partition, and the new nodes are copies of the last node there",
-            read_additions,
+            check=read_additions,
         ),
     ] = None
     drop_nodes: Annotated[
@@ -51,43 +50,38 @@ class ClusterChanges(msgspec.Struct, frozen=True, kw_only=True):
             "Fewer nodes",
             "N nodes fewer in a group, as GROUP=N; of a pool N processors fewer; of a site GROUP may be a partition, "
             "and nodes may be named, as n[01-04]",
-            read_removals,
+            check=read_removals,
         ),
     ] = None
     failures: Annotated[
         str | None,
-        About(
+        _change(
             "Failures of nodes",
             "when nodes fail by themselves and for how long, drawn by the seed: [GROUP=]exponential(mean_hours=H, "
             "repair_hours=H) or weibull(mean_hours=H, shape=K), of one node; a pool is one node",
             STOPPED,
             metavar="[GROUP=]MODEL,...",
-            asked_in=(COMMAND, SITE),
             check=read_failure_models,
-            words={None: "as the cluster says"},
             rule="[GROUP=]exponential(mean_hours=H,repair_hours=H), several with commas between them",
         ),
     ] = None
     outages: Annotated[
         Literal["drain", "kill"] | None,
-        About(
+        _change(
             "At a listed outage",
             "whether what runs on the nodes of a listed outage may finish, or is ended as at a failure",
             STOPPED,
-            asked_in=(COMMAND, SITE),
             words={None: "as the cluster says", "drain": "tasks finish", "kill": "tasks are ended"},
         ),
     ] = None
 
     frequency: Annotated[
         Step | None,
-        About(
+        _change(
             "Step of frequency",
             "the number of the step, from 1 for the fastest on, that holds in all node groups that state frequencies",
             ELECTRICITY,
             metavar="N",
-            asked_in=(COMMAND, SITE),
-            words={None: "as the cluster says"},
         ),
     ] = None
 

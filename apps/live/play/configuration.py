@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from functools import partial
 from typing import Annotated, Any, Literal, Self
 
 import msgspec
@@ -73,6 +74,16 @@ _NO_WHAT_IF = frozenset(
     )
 )  # fmt: skip
 """Fields that leave what a log tells of as it was."""
+
+
+_unscored = partial(About, section=SIMULATED, unit="part of all", metavar="PART", words={0.0: "none"}, said="{:.0%}")
+"""Of options that leave arrivals out of the figures."""
+
+_cost = partial(About, section=STOPPED, unit="seconds", metavar="SECONDS", words={0.0: "free"}, said="{:g} s")
+"""Of options that say what a checkpoint costs."""
+
+_stored = partial(About, asked_in=())
+"""Of what is found out and stored, and nobody asks for."""
 
 
 class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
@@ -296,27 +307,11 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     ] = "none"
     checkpoint_write: Annotated[
         Seconds,
-        About(
-            "Writing a checkpoint",
-            "seconds that writing one takes",
-            STOPPED,
-            "seconds",
-            "SECONDS",
-            words={0.0: "free"},
-            said="{:g} s",
-        ),
+        _cost("Writing a checkpoint", "seconds that writing one takes"),
     ] = 0.0
     checkpoint_read: Annotated[
         Seconds,
-        About(
-            "Going on from a checkpoint",
-            "seconds that going on from one takes at each start",
-            STOPPED,
-            "seconds",
-            "SECONDS",
-            words={0.0: "free"},
-            said="{:g} s",
-        ),
+        _cost("Going on from a checkpoint", "seconds that going on from one takes at each start"),
     ] = 0.0
     checkpoint_growth: Annotated[
         Growth,
@@ -412,27 +407,11 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     warmup: Annotated[
         Part,
-        About(
-            "First arrivals not scored",
-            "part of the arrivals at the beginning that is played and not scored",
-            SIMULATED,
-            unit="part of all",
-            metavar="PART",
-            words={0.0: "none"},
-            said="{:.0%}",
-        ),
+        _unscored("First arrivals not scored", "part of the arrivals at the beginning that is played and not scored"),
     ] = 0.0
     cooldown: Annotated[
         Part,
-        About(
-            "Last arrivals not scored",
-            "part of the arrivals at the end that is played and not scored",
-            SIMULATED,
-            unit="part of all",
-            metavar="PART",
-            words={0.0: "none"},
-            said="{:.0%}",
-        ),
+        _unscored("Last arrivals not scored", "part of the arrivals at the end that is played and not scored"),
     ] = 0.0
     keep: Annotated[
         Literal["results", "summary", "parquet"],
@@ -469,28 +448,25 @@ class RunConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     ] = False
     models: Annotated[
         Mapping[str, int],
-        About(
+        _stored(
             "Stored models in use",
             "versions of the stored models that policies and estimates stand for, by name",
-            asked_in=(),
             said="{} v{}",
         ),
     ] = msgspec.field(default_factory=dict)
     own_policies: Annotated[
         Mapping[str, str] | None,
-        About(
+        _stored(
             "Policies of one's own",
             "the SHA-256 of the files or programs that policies of one's own come from, by name",
-            asked_in=(),
             said="{} {:.16}",
         ),
     ] = None
     site_changes: Annotated[
         Mapping[str, str] | None,
-        About(
+        _stored(
             "Changes of the site",
             "what is changed of the site's version, by the names of the options that ask for it",
-            asked_in=(),
             said="{} {}",
         ),
     ] = None
