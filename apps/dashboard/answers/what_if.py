@@ -195,6 +195,7 @@ def _answered(request: HttpRequest, asked: Question, found: WhatIf, figures: Map
         "found": found,
         "pairs": pairs,
         "pair": pair,
+        "overview_figures": OVERVIEW,
         "overview": [(one, [one.row(name) for name in OVERVIEW]) for one in pairs],
         "policies": [one.policy for one in pairs],
         "kinds": [(kind, GroupMetric.GroupedBy(kind).label) for kind in kinds],

@@ -23,14 +23,23 @@ _NUMBER = mark_safe(' class="number"')
 
 @register.simple_block_tag
 def table(
-    content: str, label: str, *columns: str, sticky: str = "", kind: str = "", body: str = "", empty: str = ""
+    content: str,
+    label: str,
+    *columns: str,
+    numbers: Iterable[str] = (),
+    figures: Iterable[str] = (),
+    sticky: str = "",
+    kind: str = "",
+    body: str = "",
+    empty: str = "",
 ) -> SafeString:
     """Draw a table that scrolls on its own where it is too wide, and can be reached by the keyboard.
 
     `label` is read to people who cannot see it, `sticky` names the column that stays (`first` or `name`), `kind` is the
     table's class. With the names of its `columns`, `#` before those that hold numbers and `=` before those that are
-    figures, the contents are the rows; scripts find them by the attribute `data-` and then `body`. Else they begin with
-    a head, and what follows are the rows. `empty` is said where there is no row.
+    figures, the contents are the rows; scripts find them by the attribute `data-` and then `body`. A name that is empty
+    is no column; behind the others stand those of `numbers`, then `figures` by their names. Without names the contents
+    begin with a head, and what follows are the rows. `empty` is said where there is no row.
     """
     if empty and not content.strip():
         return format_html('<p class="muted">{}</p>', empty)
@@ -40,7 +49,11 @@ def table(
             format_html_join(
                 "",
                 '<th scope="col"{}>{}</th>',
-                map(_head, columns),
+                [
+                    *map(_head, filter(None, columns)),
+                    *((_NUMBER, name) for name in numbers),
+                    *((_NUMBER, figure_head(name)) for name in figures),
+                ],
             ),
             format_html(" data-{}", body) if body else "",
             content,
@@ -62,6 +75,18 @@ def _head(column: str) -> tuple[str, str]:
     if column.startswith("="):
         return _NUMBER, figure_head(column[1:])
     return _NUMBER if column.startswith("#") else "", column.removeprefix("#")
+
+
+@register.simple_block_tag
+def followed(content: str, goes_on: bool, label: str = "Progress", kind: str = "card") -> SafeString:
+    """Draw the part of a page that a script puts a newer one in the place of while something goes on."""
+    return format_html(
+        '<section class="{}" id="study-progress"{}{}>{}</section>',
+        kind,
+        format_html(' aria-label="{}"', label) if label else "",
+        " data-study-progress" if goes_on else "",
+        content,
+    )
 
 
 @register.simple_block_tag
