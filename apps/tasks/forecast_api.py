@@ -1,17 +1,18 @@
 """Forecasts of starts over HTTP: asked for with a printed queue, and looked at."""
 
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from django.urls import reverse
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
-from rest_framework.parsers import MultiPartParser
+from rest_framework.parsers import BaseParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.tasks.errors import SiteError
+from apps.tasks.errors import SiteError, WorkloadError
 from apps.tasks.forecasts import MOST_BYTES, MOST_REPLICAS, ForecastRefused, forecast_ask
 from apps.tasks.models import ForecastTrial, Site, StartForecast, Workload
 from scheduler_sim.background.api import QueuedSerializer
@@ -82,6 +83,23 @@ class AskedSerializer(PastSerializer):
     )
     replicas = serializers.IntegerField(default=REPLICAS, min_value=10, max_value=MOST_REPLICAS)
 
+    def create(self, validated_data: dict[str, Any]) -> StartForecast:
+        """Ask for the forecast.
+
+        Raises:
+            TooLarge: a file beyond `MOST_BYTES`.
+            ForecastRefused, EngineError: see `forecast_ask`.
+        """
+        file, at = validated_data.pop("squeue"), validated_data.pop("at")
+        if file.size > MOST_BYTES:
+            raise TooLarge(f"A queue may hold {MOST_BYTES // 2**20} MiB.")
+        return forecast_ask(
+            queue=file.read(),
+            file_name=file.name or "squeue",
+            queue_at=None if at is None else at.timestamp(),
+            **validated_data,
+        )
+
 
 def job_state(model: type[StartForecast | ForecastTrial], key: int) -> dict[str, Any]:
     """Return what came out of a forecast or a trial, and how far its making is."""
@@ -94,52 +112,61 @@ def job_state(model: type[StartForecast | ForecastTrial], key: int) -> dict[str,
     }
 
 
-def forecast_take(form: AskedSerializer, requested_by: Any) -> StartForecast:
-    """Ask for the forecast of a valid form.
+class AskedViewSet(RowsViewSet):
+    """What is asked for with files and made in the background; `documented` says what of."""
 
-    Raises:
-        TooLarge: a file beyond `MOST_BYTES`.
-        ForecastRefused, EngineError: see `forecast_ask`.
-    """
-    sent = dict(form.validated_data)
-    file, at = sent.pop("squeue"), sent.pop("at")
-    if file.size > MOST_BYTES:
-        raise TooLarge(f"A queue may hold {MOST_BYTES // 2**20} MiB.")
-    return forecast_ask(
-        queue=file.read(),
-        file_name=file.name or "squeue",
-        queue_at=None if at is None else at.timestamp(),
-        requested_by=requested_by,
-        **sent,
-    )
+    parser_classes: Sequence[type[BaseParser]] = (MultiPartParser,)
+    sent_serializer_class: type[serializers.Serializer]
 
-
-class ForecastViewSet(RowsViewSet):
-    """Forecasts of starts, newest first; a queue sent here is forecast in the background."""
-
-    parser_classes = (MultiPartParser,)
-
-    serializer_class = ForecastSerializer
-    sent_serializer_class = AskedSerializer
-
-    @extend_schema(
-        request={"multipart/form-data": AskedSerializer}, responses={HTTPStatus.ACCEPTED: ForecastSerializer}
-    )
     def create(self, request: Request) -> Response:
-        """Take a printed queue; its own address says how far the forecast is, and what came out."""
-        form = AskedSerializer(data=request.data)
+        """Take what is sent; its own address says how far it is."""
+        form = self.sent_serializer_class(data=request.data)
         form.is_valid(raise_exception=True)
         try:
-            asked = forecast_take(form, request.user)
+            asked = form.save(requested_by=request.user)
         except ForecastRefused as error:
             raise Conflict(str(error)) from None
         except EngineError as error:
-            raise ValidationError({"squeue": [str(error)]}) from None
-        address = reverse("api:forecast-detail", args=[asked.pk])
-        return Response(ForecastSerializer(asked).data, HTTPStatus.ACCEPTED, headers={"Location": address})
+            raise ValidationError(blamed(error)) from None
+        address = reverse(f"api:{self.basename}-detail", args=[asked.pk])
+        return Response(self.serializer_class(asked).data, HTTPStatus.ACCEPTED, headers={"Location": address})
 
-    @extend_schema(responses=ForecastDetailSerializer)
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Return one forecast."""
+        """Return one."""
         row = self.row(kwargs["pk"])
-        return Response({**row, **job_state(StartForecast, row["id"])})
+        return Response({**row, **job_state(self.serializer_class.Meta.model, row["id"])})
+
+
+def blamed(error: EngineError) -> dict[str, list[str]]:
+    """Return what is wrong with what was sent, by the field that it came in."""
+    return {"history" if isinstance(error, WorkloadError) else "squeue": [str(error)]}
+
+
+def documented(
+    detail: type[serializers.Serializer], *, create: str, retrieve: str
+) -> Callable[[type[AskedViewSet]], type[AskedViewSet]]:
+    """Say in the schema what `create` and `retrieve` of a view set do, and what it is that is shown in detail."""
+
+    def describe(views: type[AskedViewSet]) -> type[AskedViewSet]:
+        sent = extend_schema(
+            description=create,
+            request={"multipart/form-data": views.sent_serializer_class},
+            responses={HTTPStatus.ACCEPTED: views.serializer_class},
+        )
+        one = extend_schema(description=retrieve, responses=detail)
+        described: type[AskedViewSet] = extend_schema_view(create=sent, retrieve=one)(views)
+        return described
+
+    return describe
+
+
+@documented(
+    ForecastDetailSerializer,
+    create="Take a printed queue; its own address says how far the forecast is, and what came out.",
+    retrieve="Return one forecast.",
+)
+class ForecastViewSet(AskedViewSet):
+    """Forecasts of starts, newest first; a queue sent here is forecast in the background."""
+
+    serializer_class = ForecastSerializer
+    sent_serializer_class = AskedSerializer

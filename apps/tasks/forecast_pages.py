@@ -1,30 +1,26 @@
 """Pages of forecasts of starts: ask for one, and see when each job should start and why it waits."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_safe
 from rest_framework.serializers import Serializer
 
-from apps.tasks.errors import WorkloadError
-from apps.tasks.forecast_api import AskedSerializer, forecast_take
+from apps.tasks.forecast_api import AskedSerializer, blamed
 from apps.tasks.forecasts import COLUMNS, MOST_BYTES, MOST_REPLICAS
 from apps.tasks.models import ForecastTrial, Site, StartForecast, Workload
 from scheduler_sim.display.downloads import table_response
 from scheduler_sim.display.formatting import duration
-from scheduler_sim.display.viewing import ROWS_PER_PAGE, control_form, reading
+from scheduler_sim.display.viewing import control_form, page_of, reading
 from scheduler_sim.engine import EngineError
 from scheduler_sim.engine.forecasting.forecast import REPLICAS
 from scheduler_sim.engine.traces.slurm_snapshots import COMMAND
 from scheduler_sim.web.errors import TooLarge
-
-Asked = TypeVar("Asked", StartForecast, ForecastTrial)
 
 SHOWN = 500
 """So many jobs are shown; the tables to download have all of them."""
@@ -57,21 +53,14 @@ class Line:
 def forecast_list(request: HttpRequest) -> HttpResponse:
     """Show the forecasts that were asked for, newest first."""
     rows = StartForecast.objects.select_related("site", "history").defer("queue", "result")
-    page = Paginator(rows, ROWS_PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "tasks/forecast_list.html", {"page_obj": page})
+    return render(request, "tasks/forecast_list.html", {"page_obj": page_of(request, rows)})
 
 
 @control_form("Forecasts need")
 def forecast_new(request: HttpRequest) -> HttpResponse:
     """Take a printed queue; it is forecast in a process of its own."""
-    asked, errors = taken(request, AskedSerializer, forecast_take)
-    if asked is not None:
-        return redirect("forecast-detail", pk=asked.pk)
-    context = offered(replicas=REPLICAS, most_replicas=MOST_REPLICAS, most_bytes=MOST_BYTES) | {
-        "sent": request.POST,
-        "errors": errors,
-    }
-    return render(request, "tasks/forecast_new.html", context, status=400 if errors else 200)
+    offered = {"replicas": REPLICAS, "most_replicas": MOST_REPLICAS, "most": MOST_BYTES // 2**20}
+    return asking(request, AskedSerializer, "tasks/forecast_new.html", offered, then="forecast-detail")
 
 
 @reading
@@ -81,13 +70,12 @@ def forecast_detail(request: HttpRequest, pk: int) -> HttpResponse:
     asked = get_object_or_404(StartForecast.objects.select_related("site", "history").defer("queue"), pk=pk)
     result = asked.result
     if result is None:
-        return render(request, "tasks/forecast_detail.html", {"asked": asked, "job": asked.job, "over": is_over(asked)})
+        return render(request, "tasks/forecast_detail.html", {"asked": asked, **state_of(asked)})
     if (kind := request.GET.get("format")) in ("csv", "json"):
         rows = [[job[name] for name in COLUMNS] for job in result["jobs"]]
         return table_response(f"forecast-{pk}", COLUMNS, rows, kind)
     context = {
         "asked": asked,
-        "over": True,
         "result": result,
         "at": datetime.fromisoformat(result["at"]),
         "lines": list(lines(result)),
@@ -96,35 +84,29 @@ def forecast_detail(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "tasks/forecast_detail.html", context)
 
 
-def taken(
-    request: HttpRequest, form_of: type[Serializer], take: Callable[[Any, Any], Asked]
-) -> tuple[Asked | None, dict[str, Any]]:
-    """Return what a form that was sent has asked for, or what is wrong with it by field; neither where none was sent.
+def asking(
+    request: HttpRequest, form_of: type[Serializer], template: str, offered: dict[str, Any], *, then: str
+) -> HttpResponse:
+    """Show a form of forecasts, with what is wrong with what was sent by field; what it asks for has a page, `then`.
 
     Args:
-        take: stores what a valid form asks for, for a user.
+        offered: what the form is told beside what all of them offer: how many futures, how large files may be.
     """
-    if request.method != "POST":
-        return None, {}
-    form = form_of(data={name: value for name, value in request.POST.items() if value} | request.FILES.dict())
-    if not form.is_valid():
-        return None, form.errors
-    try:
-        return take(form, request.user), {}
-    except (EngineError, TooLarge) as error:
-        return None, {"history" if isinstance(error, WorkloadError) else "squeue": [str(error)]}
-
-
-def offered(*, replicas: int, most_replicas: int, most_bytes: int) -> dict[str, Any]:
-    """Return what the forms of forecasts offer; counts of futures and sizes of files are each form's own."""
-    return {
-        "sites": Site.objects.newest_of_each(),
-        "histories": histories(),
-        "command": COMMAND,
-        "replicas": replicas,
-        "most_replicas": most_replicas,
-        "most": most_bytes // 2**20,
-    }
+    errors: dict[str, Any] = {}
+    if request.method == "POST":
+        form = form_of(data={name: value for name, value in request.POST.items() if value} | request.FILES.dict())
+        if form.is_valid():
+            try:
+                return redirect(then, pk=form.save(requested_by=request.user).pk)
+            except TooLarge as error:
+                errors = {"squeue": [str(error)]}
+            except EngineError as error:
+                errors = blamed(error)
+        else:
+            errors = form.errors
+    context = {"sent": request.POST, "sites": Site.objects.newest_of_each(), "histories": histories()}
+    context |= {"command": COMMAND, "errors": errors, **offered}
+    return render(request, template, context, status=400 if errors else 200)
 
 
 def histories() -> QuerySet[Workload]:
@@ -132,10 +114,10 @@ def histories() -> QuerySet[Workload]:
     return Workload.objects.filter(audit__headers__has_key="UnixStartTime").order_by("-pk")[:HISTORIES]
 
 
-def is_over(asked: StartForecast | ForecastTrial) -> bool:
-    """Tell whether nothing makes it any more."""
+def state_of(asked: StartForecast | ForecastTrial) -> dict[str, Any]:
+    """Return what a page tells of the making: its newest job, and whether that goes on."""
     job = asked.job
-    return job is None or not job.is_active
+    return {"job": job, "goes_on": job is not None and job.is_active}
 
 
 def lines(result: Mapping[str, Any]) -> Iterator[Line]:

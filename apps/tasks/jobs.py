@@ -3,11 +3,9 @@
 import math
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 
 from apps.tasks.errors import WorkloadError
@@ -15,7 +13,7 @@ from apps.tasks.models import ForecastTrial, StartForecast, WorkloadImport
 from apps.tasks.uploads import AT_ONCE, upload_end, upload_read
 from scheduler_sim import engine
 from scheduler_sim.background.kinds import Kind, register
-from scheduler_sim.background.limits import LimitReached, limited
+from scheduler_sim.background.limits import LimitReached, limited_by
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.processes import host_name
 from scheduler_sim.background.sweep import UNTAKEN_SECONDS
@@ -51,12 +49,7 @@ class ImportKind(Kind):
 
     def work(self, job: Job) -> str | None:
         """Read the file, within the limits of memory and time."""
-        with limited(
-            memory_bytes=settings.UPLOAD_MEMORY_BYTES,
-            seconds=settings.UPLOAD_SECONDS,
-            setting_of_memory="UPLOAD_MEMORY_MB",
-            setting_of_time="UPLOAD_SECONDS",
-        ):
+        with limited_by("UPLOAD"):
             upload_read(sent=WorkloadImport.objects.get(pk=job.subject_id or 0))
         return None
 
@@ -96,16 +89,11 @@ class ForecastingKind(Kind):
     at_once = 1
     takes_place = False
     expected = (engine.EngineError, LimitReached)
+    model: type[StartForecast | ForecastTrial]
 
-    @staticmethod
-    def limits(instants: int = 1) -> AbstractContextManager[None]:
-        """Return what holds the forecasts of so many instants within the limits."""
-        return limited(
-            memory_bytes=settings.FORECAST_MEMORY_BYTES,
-            seconds=settings.FORECAST_SECONDS * instants,
-            setting_of_memory="FORECAST_MEMORY_MB",
-            setting_of_time="FORECAST_SECONDS",
-        )
+    def asked(self, job: Job) -> Any:
+        """Return what is asked for, with the site and the history that it is about."""
+        return self.model._default_manager.select_related("site", "history").get(pk=job.subject_id or 0)
 
 
 @register
@@ -121,16 +109,13 @@ class ForecastKind(ForecastingKind):
         # What plays loads the engine, and other commands ask only which kinds there are.
         from apps.tasks.forecasts import forecast_document, forecast_make
 
-        asked = StartForecast.objects.select_related("site", "history").get(pk=job.subject_id or 0)
-        with self.limits():
+        asked = self.asked(job)
+        with limited_by("FORECAST"):
             found = forecast_make(
-                site=asked.site,
+                **asked.terms,
                 queue=asked.queue,
                 queue_name=asked.file_name,
                 at=asked.queue_at,
-                history=asked.history,
-                replicas=asked.replicas,
-                seed=asked.seed,
                 on_replica=seldom(lambda done: job.tell(f"{done:,} of {asked.replicas:,} futures played")),
             )
         asked.keep(forecast_document(found))
@@ -149,7 +134,7 @@ class TrialKind(ForecastingKind):
         """Make it; what is known is kept after each instant."""
         from apps.tasks.forecast_trials import trial_make
 
-        asked = ForecastTrial.objects.select_related("site", "history").get(pk=job.subject_id or 0)
+        asked = self.asked(job)
         if asked.history is None:
             raise WorkloadError("The history was deleted before it was read.")
 
@@ -157,15 +142,12 @@ class TrialKind(ForecastingKind):
             asked.keep(document)
             job.tell(f"forecast at {done:,} of {planned:,} instants")
 
-        with self.limits(asked.instants):
+        with limited_by("FORECAST", times=asked.instants):
             trial_make(
-                site=asked.site,
-                history=asked.history,
+                **asked.terms,
                 queues=asked.queues,
                 slurm_starts=asked.slurm_starts,
                 instants=asked.instants,
-                replicas=asked.replicas,
-                seed=asked.seed,
                 advanced=advanced,
             )
         return None

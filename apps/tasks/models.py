@@ -347,6 +347,9 @@ class ForecastAsked(models.Model):
     JOB: ClassVar[str]
     """The kind of job that makes one."""
 
+    result: Any
+    """What came out, as JSON; each has a column for it."""
+
     seed = models.BigIntegerField(default=0)
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -360,6 +363,17 @@ class ForecastAsked(models.Model):
         """The newest job that was to make it, None where there was none."""
         found: Job | None = Job.objects.latest_about(self.JOB, self)
         return found
+
+    @property
+    def terms(self) -> dict[str, Any]:
+        """What every forecast goes by, as `forecast_make` takes it."""
+        return {name: getattr(self, name) for name in ("site", "history", "replicas", "seed")}
+
+    @alters_data
+    def keep(self, result: dict[str, Any]) -> None:
+        """Store what is known so far."""
+        self.result = result
+        self.save(update_fields=["result"])
 
 
 class StartForecast(ForecastAsked):
@@ -389,12 +403,6 @@ class StartForecast(ForecastAsked):
     def __str__(self) -> str:
         return f"forecast of {self.file_name}"
 
-    @alters_data
-    def keep(self, result: dict[str, Any]) -> None:
-        """Store what is known so far."""
-        self.result = result
-        self.save(update_fields=["result"])
-
 
 class ForecastTrial(ForecastAsked):
     """How good forecasts of a site's starts are at instants of a stored past; made in a process of its own."""
@@ -421,9 +429,3 @@ class ForecastTrial(ForecastAsked):
 
     def __str__(self) -> str:
         return f"forecasts of {self.site.reference} on trial"
-
-    @alters_data
-    def keep(self, result: dict[str, Any]) -> None:
-        """Store what is known so far."""
-        self.result = result
-        self.save(update_fields=["result"])

@@ -1,24 +1,15 @@
 """Trials of forecasts over HTTP: asked for, and looked at."""
 
-from http import HTTPStatus
 from typing import Any
 
-from django.urls import reverse
-from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import ValidationError
 from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
-from rest_framework.request import Request
-from rest_framework.response import Response
 
-from apps.tasks.errors import WorkloadError
-from apps.tasks.forecast_api import MadeSerializer, PastSerializer, job_state
+from apps.tasks.forecast_api import AskedViewSet, MadeSerializer, PastSerializer, documented
 from apps.tasks.forecast_trials import INSTANTS, MOST_INSTANTS, MOST_REPLICAS, REPLICAS, trial_ask
-from apps.tasks.forecasts import ForecastRefused
 from apps.tasks.models import ForecastTrial
-from scheduler_sim.engine import EngineError
-from scheduler_sim.web.api import RowsViewSet, columns_of
-from scheduler_sim.web.errors import Conflict, TooLarge
+from scheduler_sim.web.api import columns_of
+from scheduler_sim.web.errors import TooLarge
 
 MOST_BYTES = 64 * 2**20
 """What squeue printed at many instants may be so long."""
@@ -57,48 +48,28 @@ class TrialAskedSerializer(PastSerializer):
     instants = serializers.IntegerField(default=INSTANTS, min_value=1, max_value=MOST_INSTANTS)
     replicas = serializers.IntegerField(default=REPLICAS, min_value=10, max_value=MOST_REPLICAS)
 
+    def create(self, validated_data: dict[str, Any]) -> ForecastTrial:
+        """Ask for the trial.
 
-def trial_take(form: TrialAskedSerializer, requested_by: Any) -> ForecastTrial:
-    """Ask for the trial of a valid form.
-
-    Raises:
-        TooLarge: files beyond `MOST_BYTES`.
-        ForecastRefused, EngineError: see `trial_ask`.
-    """
-    sent = dict(form.validated_data)
-    files = [sent.pop(name, None) for name in ("squeue", "squeue_start")]
-    if sum(file.size for file in files if file is not None) > MOST_BYTES:
-        raise TooLarge(f"Queues may hold {MOST_BYTES // 2**20} MiB.")
-    queues, starts = (b"" if file is None else file.read() for file in files)
-    return trial_ask(queues=queues, slurm_starts=starts, requested_by=requested_by, **sent)
+        Raises:
+            TooLarge: files beyond `MOST_BYTES`.
+            ForecastRefused, EngineError: see `trial_ask`.
+        """
+        files = [validated_data.pop(name, None) for name in ("squeue", "squeue_start")]
+        if sum(file.size for file in files if file is not None) > MOST_BYTES:
+            raise TooLarge(f"Queues may hold {MOST_BYTES // 2**20} MiB.")
+        queues, starts = (b"" if file is None else file.read() for file in files)
+        return trial_ask(queues=queues, slurm_starts=starts, **validated_data)
 
 
-class ForecastTrialViewSet(RowsViewSet):
+@documented(
+    TrialDetailSerializer,
+    create="Try forecasts at instants of a past; its own address says how far it is, and how good they were.",
+    retrieve="Return one trial.",
+)
+class ForecastTrialViewSet(AskedViewSet):
     """Trials of forecasts, newest first; what is sent here is tried in the background."""
 
     parser_classes = (MultiPartParser, FormParser, JSONParser)
     serializer_class = TrialSerializer
     sent_serializer_class = TrialAskedSerializer
-
-    @extend_schema(
-        request={"multipart/form-data": TrialAskedSerializer}, responses={HTTPStatus.ACCEPTED: TrialSerializer}
-    )
-    def create(self, request: Request) -> Response:
-        """Try forecasts at instants of a past; its own address says how far it is, and how good they were."""
-        form = TrialAskedSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        try:
-            asked = trial_take(form, request.user)
-        except ForecastRefused as error:
-            raise Conflict(str(error)) from None
-        except EngineError as error:
-            field = "history" if isinstance(error, WorkloadError) else "squeue"
-            raise ValidationError({field: [str(error)]}) from None
-        address = reverse("api:forecast-trial-detail", args=[asked.pk])
-        return Response(TrialSerializer(asked).data, HTTPStatus.ACCEPTED, headers={"Location": address})
-
-    @extend_schema(responses=TrialDetailSerializer)
-    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Return one trial."""
-        row = self.row(kwargs["pk"])
-        return Response({**row, **job_state(ForecastTrial, row["id"])})

@@ -2,55 +2,51 @@
 
 from typing import Any
 
-from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
-from apps.tasks.forecast_pages import is_over, offered, taken
+from apps.tasks.forecast_pages import asking, state_of
 from apps.tasks.forecast_trials import COLUMNS, INSTANTS, MOST_INSTANTS, MOST_REPLICAS, REPLICAS, trial_rows
 from apps.tasks.models import ForecastTrial
-from apps.tasks.trial_api import MOST_BYTES, TrialAskedSerializer, trial_take
+from apps.tasks.trial_api import MOST_BYTES, TrialAskedSerializer
 from apps.tasks.trial_charts import TABLES, lines, trial_charts
 from scheduler_sim.display.charts import Chart
 from scheduler_sim.display.downloads import table_response
-from scheduler_sim.display.viewing import ROWS_PER_PAGE, chart_source, chart_views, control_form, reading
+from scheduler_sim.display.viewing import chart_source, chart_views, control_form, page_of, reading
 
 
 @reading
 @require_safe
 def trial_list(request: HttpRequest) -> HttpResponse:
     """Show the trials that were asked for, newest first."""
-    rows = ForecastTrial.objects.select_related("site", "history").defer("queues", "slurm_starts")
-    page = Paginator(rows, ROWS_PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "tasks/trial_list.html", {"page_obj": page})
+    return render(request, "tasks/trial_list.html", {"page_obj": page_of(request, _rows())})
 
 
 @control_form("Forecasts need")
 def trial_new(request: HttpRequest) -> HttpResponse:
     """Take a site and a past; forecasts are tried in a process of its own."""
-    asked, errors = taken(request, TrialAskedSerializer, trial_take)
-    if asked is not None:
-        return redirect("forecast-trial", pk=asked.pk)
-    context = offered(replicas=REPLICAS, most_replicas=MOST_REPLICAS, most_bytes=MOST_BYTES) | {
+    offered = {
         "sent": request.POST or request.GET,
-        "errors": errors,
+        "replicas": REPLICAS,
+        "most_replicas": MOST_REPLICAS,
+        "most": MOST_BYTES // 2**20,
         "instants": INSTANTS,
         "most_instants": MOST_INSTANTS,
     }
-    return render(request, "tasks/trial_new.html", context, status=400 if errors else 200)
+    return asking(request, TrialAskedSerializer, "tasks/trial_new.html", offered, then="forecast-trial")
 
 
 @reading
 @require_safe
 def trial_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """Show one trial, as far as it is."""
-    rows = ForecastTrial.objects.select_related("site", "history").defer("queues", "slurm_starts")
-    asked = get_object_or_404(rows, pk=pk)
+    asked = get_object_or_404(_rows(), pk=pk)
     result = asked.result
     if result is not None and (kind := request.GET.get("format")) in ("csv", "json"):
         return table_response(f"forecast-trial-{pk}", COLUMNS, list(trial_rows(result)), kind)
-    context: dict[str, Any] = {"asked": asked, "job": asked.job, "over": is_over(asked), "result": result}
+    context: dict[str, Any] = {"asked": asked, "result": result, **state_of(asked)}
     if result is not None and result["overall"] is not None:
         context |= {
             "overall": lines([{"name": "", **result["overall"]}])[0],
@@ -59,6 +55,10 @@ def trial_detail(request: HttpRequest, pk: int) -> HttpResponse:
             "source": chart_source("forecast-trial-charts", pk),
         }
     return render(request, "tasks/trial_detail.html", context)
+
+
+def _rows() -> QuerySet[ForecastTrial]:
+    return ForecastTrial.objects.select_related("site", "history").defer("queues", "slurm_starts")
 
 
 def _of(result: dict[str, Any], by: str) -> list[dict[str, Any]]:

@@ -1,27 +1,21 @@
 """Forecast when the waiting jobs of a Slurm queue will start."""
 
-import csv
-import json
-import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.checks import Tags
 from django.core.management.base import CommandError
 from django.db import DatabaseError
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_naive, make_aware
 from rich.box import SIMPLE_HEAD
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
 from apps.tasks.forecasts import COLUMNS, cautions, expectation, forecast_document, forecast_make, forecast_rows, iso
+from apps.tasks.management.forecasting import ForecastingCommand
 from apps.tasks.management.printed import printed_text
 from apps.tasks.models import Site
 from apps.tasks.services import workload_find_or_import
-from scheduler_sim.display.commands import ExplainedCommand, bare
 from scheduler_sim.display.formatting import duration
-from scheduler_sim.display.terminal import PlainColumn, PlainConsole
 from scheduler_sim.engine import EngineError
 from scheduler_sim.engine.forecasting import Forecast
 from scheduler_sim.engine.forecasting.forecast import REPLICAS
@@ -44,9 +38,8 @@ Examples:
 """
 
 
-class Command(ExplainedCommand):
+class Command(ForecastingCommand):
     help = "Say when each waiting job of a Slurm queue will start, within which interval, and why it waits."
-    requires_system_checks = (Tags.models,)
 
     def explanation(self) -> str:
         """Return what to print first, what is done, and examples."""
@@ -63,9 +56,7 @@ class Command(ExplainedCommand):
             "--replicas", type=int, default=REPLICAS, metavar="N", help=f"futures to play (default {REPLICAS})"
         )
         parser.add_argument("--seed", type=int, default=0, metavar="S", help="of all that is drawn (default 0)")
-        form = parser.add_mutually_exclusive_group()
-        form.add_argument("--json", action="store_true", help="one JSON document on stdout")
-        form.add_argument("--csv", action="store_true", help="a row for each job on stdout")
+        self.add_form(parser, "each job")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not 10 <= options["replicas"] <= 10_000:
@@ -74,13 +65,10 @@ class Command(ExplainedCommand):
             raise CommandError("--seed takes whole numbers from 0 up.")
         at = None if options["at"] is None else _instant(options["at"])
         text = printed_text(options["squeue"])
-        console = PlainConsole(stderr=True, quiet=options["verbosity"] == 0)
         try:
             site = Site.objects.referred(options["site"])
             history = workload_find_or_import(options["history"])[0] if options["history"] else None
-            columns = (PlainColumn(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            with Progress(*columns, console=console, transient=True) as progress:
-                bar = progress.add_task("futures played", total=options["replicas"])
+            with self.counted("futures played", options, options["replicas"]) as tell:
                 found = forecast_make(
                     site=site,
                     queue=text,
@@ -89,23 +77,18 @@ class Command(ExplainedCommand):
                     history=history,
                     replicas=options["replicas"],
                     seed=options["seed"],
-                    on_replica=lambda done: progress.update(bar, completed=done),
+                    on_replica=lambda done: tell(completed=done),
                 )
         except EngineError as error:
             raise CommandError(str(error)) from error
         except (DatabaseError, OSError) as error:
             raise CommandError(f"The forecast could not be made: {str(error).rstrip('.')}.") from error
-        if options["json"]:
-            self.stdout.write(json.dumps({"site": site.reference, **forecast_document(found)}, indent=2))
-        elif options["csv"]:
-            writer = csv.writer(bare(self.stdout), lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows(forecast_rows(found))
-        else:
+        document = {"site": site.reference, **forecast_document(found)}
+        if not self.told(options, document, COLUMNS, forecast_rows(found)):
             self._print(found, site)
 
     def _print(self, found: Forecast, site: Site) -> None:
-        console = PlainConsole(file=bare(self.stdout), width=None if sys.stdout.isatty() else 160)
+        console = self.console()
         table = Table(
             title=f"Starts on {site.reference} expected at {iso(found.at)}", title_justify="left", box=SIMPLE_HEAD
         )

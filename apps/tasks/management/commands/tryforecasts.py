@@ -1,17 +1,12 @@
 """Try forecasts of starts at instants of a stored past."""
 
-import csv
-import json
-import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.checks import Tags
 from django.core.management.base import CommandError
 from django.db import DatabaseError
 from django.urls import reverse
 from rich.box import SIMPLE_HEAD
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
 from apps.tasks.forecast_trials import (
@@ -23,13 +18,12 @@ from apps.tasks.forecast_trials import (
     trial_make,
     trial_rows,
 )
+from apps.tasks.management.forecasting import ForecastingCommand
 from apps.tasks.management.printed import printed_text
 from apps.tasks.models import ForecastTrial, Site
 from apps.tasks.services import workload_find_or_import
 from apps.tasks.trial_charts import TABLES, lines
-from scheduler_sim.display.commands import ExplainedCommand, bare
 from scheduler_sim.display.formatting import quantity
-from scheduler_sim.display.terminal import PlainColumn, PlainConsole
 from scheduler_sim.engine import EngineError
 
 EPILOG = """
@@ -46,9 +40,8 @@ Examples:
 """
 
 
-class Command(ExplainedCommand):
+class Command(ForecastingCommand):
     help = "Say how good forecasts of a site's starts are, held beside what really happened."
-    requires_system_checks = (Tags.models,)
 
     def explanation(self) -> str:
         """Return what to print first, what is done, and examples."""
@@ -67,9 +60,7 @@ class Command(ExplainedCommand):
             ("--seed", 0, "of all that is drawn"),
         ):
             parser.add_argument(name, type=int, default=default, metavar="N", help=f"{of} (default {default})")
-        form = parser.add_mutually_exclusive_group()
-        form.add_argument("--json", action="store_true", help="one JSON document on stdout")
-        form.add_argument("--csv", action="store_true", help="a row for each group of forecasts on stdout")
+        self.add_form(parser, "each group of forecasts")
 
     def handle(self, *args: Any, **options: Any) -> None:
         for name, least, most in (
@@ -80,20 +71,17 @@ class Command(ExplainedCommand):
             if not least <= options[name] <= most:
                 raise CommandError(f"--{name} takes {least} to {most:,}.")
         queues, starts = (printed_text(options[name]) if options[name] else "" for name in ("squeue", "squeue_start"))
-        console = PlainConsole(stderr=True, quiet=options["verbosity"] == 0)
         try:
             site = Site.objects.referred(options["site"])
             history = workload_find_or_import(options["history"])[0]
             asked = {name: options[name] for name in ("instants", "replicas", "seed")}
-            columns = (PlainColumn(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            with Progress(*columns, console=console, transient=True) as progress:
-                bar = progress.add_task("instants forecast", total=options["instants"])
+            with self.counted("instants forecast", options, options["instants"]) as tell:
                 found = trial_make(
                     site=site,
                     history=history,
                     queues=queues,
                     slurm_starts=starts,
-                    advanced=lambda done, planned, _: progress.update(bar, completed=done, total=planned),
+                    advanced=lambda done, planned, _: tell(completed=done, total=planned),
                     **asked,
                 )
             trial = ForecastTrial.objects.create(
@@ -108,17 +96,12 @@ class Command(ExplainedCommand):
             raise CommandError(str(error)) from error
         except DatabaseError as error:
             raise CommandError(f"The trial could not be stored: {str(error).rstrip('.')}.") from error
-        if options["json"]:
-            self.stdout.write(json.dumps({"id": trial.pk, "site": site.reference, **found}, indent=2))
-        elif options["csv"]:
-            writer = csv.writer(bare(self.stdout), lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows(trial_rows(found))
-        else:
+        document = {"id": trial.pk, "site": site.reference, **found}
+        if not self.told(options, document, COLUMNS, trial_rows(found)):
             self._print(found, trial)
 
     def _print(self, found: dict[str, Any], trial: ForecastTrial) -> None:
-        console = PlainConsole(file=bare(self.stdout), width=None if sys.stdout.isatty() else 160)
+        console = self.console()
         heads = ("forecasts", "in the interval", "median error", "median width", "where Slurm told one", "of Slurm")
         overall = found["overall"]
         for title, name, groups in (
