@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from benchmarks.browser import FLAGS, PROJECT, find_chromium, free_port, site_environment, start_daphne
-from tests.files import made_once
+from tests.files import made_once, written
 from tests.live.live_site import manage
 
 if TYPE_CHECKING:
@@ -184,3 +184,16 @@ def visit(browser: "Browser", site: Site) -> Iterator[Callable[..., Visit]]:
     for one in visits:
         one.context.close()
     assert errors == []
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Path:
+    """Return a file with what squeue printed."""
+    return written(
+        tmp_path / "queue.txt",
+        """JOBID|USER|PARTITION|STATE|REASON|SUBMIT_TIME|START_TIME|TIME_LIMIT|TIME|NODES|CPUS|NODELIST
+1|ann|main|RUNNING|None|1970-01-02T03:40:00|1970-01-02T03:45:00|10:00|1:40|4|256|n[1-4]
+3|bob|main|PENDING|Resources|1970-01-02T03:46:00|N/A|10:00|0:00|1|64|
+4|bob|main|PENDING|Priority|1970-01-02T03:46:10|N/A|10:00|0:00|9|576|
+""",
+    )

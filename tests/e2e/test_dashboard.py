@@ -12,6 +12,7 @@ PROJECT = Path(__file__).parent.parent.parent
 CHARTS = PROJECT / "node_modules" / "echarts" / "dist" / "echarts.esm.min.mjs"
 AXE = PROJECT / "node_modules" / "axe-core" / "axe.min.js"
 
+needs_axe = pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed (npm ci does).")
 needs_charts = pytest.mark.skipif(not CHARTS.is_file(), reason="The charts are not installed (npm ci does).")
 
 

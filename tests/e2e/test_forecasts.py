@@ -3,21 +3,11 @@
 import os
 from pathlib import Path
 
-import pytest
-
-from tests.e2e.test_dashboard import AXE
-
-QUEUE = """JOBID|USER|PARTITION|STATE|REASON|SUBMIT_TIME|START_TIME|TIME_LIMIT|TIME|NODES|CPUS|NODELIST
-1|ann|main|RUNNING|None|1970-01-02T03:40:00|1970-01-02T03:45:00|10:00|1:40|4|256|n[1-4]
-3|bob|main|PENDING|Resources|1970-01-02T03:46:00|N/A|10:00|0:00|1|64|
-4|bob|main|PENDING|Priority|1970-01-02T03:46:10|N/A|10:00|0:00|9|576|
-"""
+from tests.e2e.test_dashboard import AXE, needs_axe
 
 
-@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed (npm ci does).")
-def test_a_queue_is_forecast_from_what_squeue_printed(visit, tmp_path):
-    queue = tmp_path / "queue.txt"
-    queue.write_text(QUEUE)
+@needs_axe
+def test_a_queue_is_forecast_from_what_squeue_printed(visit, queue):
     one = visit(bypass_csp=True)
     one.sign_in()
     one.open("/forecasts/")

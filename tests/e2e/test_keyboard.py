@@ -1,9 +1,6 @@
 """Forecasts, their trials and the search for a purchase with the keyboard alone."""
 
-import pytest
-
-from tests.e2e.test_dashboard import AXE
-from tests.e2e.test_forecasts import QUEUE
+from tests.e2e.test_dashboard import AXE, needs_axe
 
 
 def reach(page, selector, most=80):
@@ -26,7 +23,7 @@ def no_fault(page):
     assert [fault["id"] for fault in report["violations"] if fault["impact"] in ("serious", "critical")] == []
 
 
-@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed (npm ci does).")
+@needs_axe
 def test_a_purchase_is_searched_by_keyboard(visit):
     one = visit(bypass_csp=True)
     one.sign_in()
@@ -50,10 +47,8 @@ def test_a_purchase_is_searched_by_keyboard(visit):
     assert one.errors == []
 
 
-@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed (npm ci does).")
-def test_a_queue_is_forecast_and_a_trial_is_asked_for_by_keyboard(visit, tmp_path):
-    queue = tmp_path / "queue.txt"
-    queue.write_text(QUEUE)
+@needs_axe
+def test_a_queue_is_forecast_and_a_trial_is_asked_for_by_keyboard(visit, queue):
     one = visit(bypass_csp=True)
     one.sign_in()
     page = one.page

@@ -7,7 +7,7 @@ import pytest
 
 from apps.dashboard.lessons.stored import built_in
 from tests.e2e.conftest import Site, Visit
-from tests.e2e.test_dashboard import AXE
+from tests.e2e.test_dashboard import needs_axe
 from tests.e2e.test_keyboard import no_fault, reach
 
 PHONE = {"width": 390, "height": 844}
@@ -22,7 +22,7 @@ def taught(site: Site) -> Iterator[None]:
     site.manage("installlessons", "--remove", *LESSONS)
 
 
-@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed (npm ci does).")
+@needs_axe
 @pytest.mark.parametrize("name", LESSONS)
 def test_a_lesson_is_finished_by_keyboard(visit: Callable[..., Visit], taught: None, name: str) -> None:
     # Every other one on a phone, and of both kinds some in the dark.

@@ -2,12 +2,10 @@
 
 import re
 
-import pytest
-
-from tests.e2e.test_dashboard import AXE, needs_charts
+from tests.e2e.test_dashboard import needs_axe, needs_charts
 from tests.e2e.test_keyboard import no_fault, reach
 
-pytestmark = [needs_charts, pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed (npm ci does).")]
+pytestmark = [needs_charts, needs_axe]
 
 
 def shown(page, other_than=""):

@@ -1,5 +1,6 @@
 """Priorities and limits in a slow simulator of Slurm, counted anew from what runs at every question."""
 
+from collections.abc import Callable
 from math import floor
 
 import numpy as np
@@ -100,28 +101,54 @@ class Accounting:
         if not self.holds_limits:
             return ""
         there = [one for one in self.jobs if one.is_submitted]
-        partition = job.partitions[0]
+        reasons = (
+            *("QOSGrpSubmitJobsLimit", "MaxSubmitJobsPerAccount", "QOSMaxSubmitJobPerUserLimit"),
+            *("AssocGrpSubmitJobsLimit", "AssocMaxSubmitJobLimit"),
+        )
+        return self._over_count(
+            job,
+            job.partitions[0],
+            "submitted",
+            there,
+            lambda one, qos: any(of is qos for of in self._qos_of(one, one.partitions[0])),
+            reasons,
+        )
+
+    def _over_count(
+        self,
+        job: Job,
+        partition: Partition,
+        what: str,
+        those: list[Job],
+        is_under: Callable[[Job, Qos], bool],
+        reasons: tuple[str, ...],
+    ) -> str:
+        """Return why as many jobs as may are `those`, or an empty text.
+
+        Args:
+            is_under: whether a QOS binds one of them.
+            reasons: that a QOS binds all, those of an account and of a user, that an account does, and a user in it.
+        """
         stated: set[str] = set()
         for qos in self._qos_of(job, partition):
-            mine = [one for one in there if any(one_of is qos for one_of in self._qos_of(one, one.partitions[0]))]
-            for kind, reason, count in (
-                ("all_submitted", "QOSGrpSubmitJobsLimit", len(mine)),
-                ("account_submitted", "MaxSubmitJobsPerAccount", sum(one.account == job.account for one in mine)),
-                ("user_submitted", "QOSMaxSubmitJobPerUserLimit", sum(one.user == job.user for one in mine)),
-            ):
+            mine = [one for one in those if is_under(one, qos)]
+            of_account = sum(one.account == job.account for one in mine)
+            counts = (len(mine), of_account, sum(one.user == job.user for one in mine))
+            for who, reason, count in zip(("all", "account", "user"), reasons[:3], counts, strict=True):
+                kind = f"{who}_{what}"
                 limit = getattr(qos.limits, kind)
                 if limit is not None and kind not in stated:
                     stated.add(kind)
                     if count >= limit:
                         return reason
-        own = sum((one.account, one.user) == (job.account, job.user) for one in there)
+        own = sum((one.account, one.user) == (job.account, job.user) for one in those)
         for level, entry in enumerate(self.chains[job.row]):
-            limit = entry.limits.all_submitted
-            belonging = sum(self._belongs(one, entry) for one in there)
-            if limit is not None and "all_submitted" not in stated and belonging >= limit:
-                return "AssocGrpSubmitJobsLimit"
-            if level == 0 and self._is_own_full(job, own, "submitted", stated):
-                return "AssocMaxSubmitJobLimit"
+            limit = getattr(entry.limits, f"all_{what}")
+            belonging = sum(self._belongs(one, entry) for one in those)
+            if limit is not None and f"all_{what}" not in stated and belonging >= limit:
+                return reasons[3]
+            if level == 0 and self._is_own_full(job, own, what, stated):
+                return reasons[4]
         return ""
 
     def _is_own_full(self, job: Job, own: int, what: str, stated: set[str]) -> bool:
@@ -145,29 +172,12 @@ class Accounting:
         """Return why as many jobs as may run already do, or an empty text."""
         if not self.holds_limits:
             return ""
-        running = self.running()
-        stated: set[str] = set()
-        for qos in self._qos_of(job, partition):
-            mine = [one for one in running if self._is_under(one, qos)]
-            for kind, reason, count in (
-                ("all_jobs", "QOSGrpJobsLimit", len(mine)),
-                ("account_jobs", "MaxJobsPerAccount", sum(one.account == job.account for one in mine)),
-                ("user_jobs", "QOSMaxJobsPerUserLimit", sum(one.user == job.user for one in mine)),
-            ):
-                limit = getattr(qos.limits, kind)
-                if limit is None or kind in stated:
-                    continue
-                stated.add(kind)
-                if count >= limit:
-                    return reason
-        own = sum((one.account, one.user) == (job.account, job.user) for one in running)
-        for level, entry in enumerate(self.chains[job.row]):
-            limit = entry.limits.all_jobs
-            belonging = sum(self._belongs(one, entry) for one in running)
-            if limit is not None and "all_jobs" not in stated and belonging >= limit:
-                return "AssocGrpJobsLimit"
-            if level == 0 and self._is_own_full(job, own, "jobs", stated):
-                return "AssocMaxJobsLimit"
+        reasons = (
+            *("QOSGrpJobsLimit", "MaxJobsPerAccount", "QOSMaxJobsPerUserLimit"),
+            *("AssocGrpJobsLimit", "AssocMaxJobsLimit"),
+        )
+        if reason := self._over_count(job, partition, "jobs", self.running(), self._is_under, reasons):
+            return reason
         return self.use.blocked_by_wall(job, self._bindings(job, partition), self._limit_in(job, partition))
 
     def blocked_by_amount(self, job: Job, partition: Partition, cores: int, nodes: int) -> str:

@@ -48,13 +48,23 @@ def tasks(generator: np.random.Generator, count: int, **more: Any) -> Workload:
     )
 
 
-@thorough
-@given(st.integers(0, 2**32 - 1), st.sampled_from((0.5, 3.0, 24.0)), st.sampled_from(("repeat", "refuse")))
-def test_no_start_on_a_fine_grid_is_better_than_the_one_that_is_chosen(seed: int, delay: float, beyond: str) -> None:
+worlds = given(st.integers(0, 2**32 - 1), st.sampled_from((0.5, 3.0, 24.0)), st.sampled_from(("repeat", "refuse")))
+
+
+def drawn(seed: int, beyond: str) -> tuple[StepSeries, Workload]:
+    """Return carbon and tasks, which all arrive within 50 hours.
+
+    What is to be found ends with the series, where that says nothing beyond.
+    """
     generator = np.random.default_rng(seed)
-    # All arrive within 50 hours; what is to be found ends with the series, where that says nothing beyond.
     series = hourly(generator.integers(1, 30, generator.integers(2 if beyond == "repeat" else 50, 60)), beyond)
-    workload = tasks(generator, 12)
+    return series, tasks(generator, 12)
+
+
+@thorough
+@worlds
+def test_no_start_on_a_fine_grid_is_better_than_the_one_that_is_chosen(seed: int, delay: float, beyond: str) -> None:
+    series, workload = drawn(seed, beyond)
     window, saved, slot = (
         let_go(f"{name}(delay={delay})", workload, series) for name in ("lowest_window", "carbon_time", "lowest_slot")
     )

@@ -23,7 +23,7 @@ from tests.engine.core_cases import spans
 from tests.engine.pool_cases import pool
 from tests.engine.reference_attempts import ReferenceRules
 from tests.engine.reference_stopping import ReferenceStopping
-from tests.engine.test_carbon_orders import HOUR, hourly, made, tasks
+from tests.engine.test_carbon_orders import HOUR, drawn, hourly, made, tasks, worlds
 
 thorough = settings(max_examples=depth.cases(25, "SERIES_EXAMPLES"), deadline=None, derandomize=True)
 STOPPING = ("wait_awhile", "carbon_threshold(stops=suspend)", "carbon_threshold(forecast=none,stops=suspend)")
@@ -51,11 +51,9 @@ def assert_apart(found: Openings, workload: Workload) -> None:
 
 
 @thorough
-@given(st.integers(0, 2**32 - 1), st.sampled_from((0.5, 3.0, 24.0)), st.sampled_from(("repeat", "refuse")))
+@worlds
 def test_no_minutes_are_cleaner_than_those_that_are_chosen(seed: int, delay: float, beyond: str) -> None:
-    generator = np.random.default_rng(seed)
-    series = hourly(generator.integers(1, 30, generator.integers(2 if beyond == "repeat" else 50, 60)), beyond)
-    workload = tasks(generator, 12)
+    series, workload = drawn(seed, beyond)
     found = openings(f"wait_awhile(delay={delay})", workload, series)
     assert_apart(found, workload)
     for row, (arrival, length) in enumerate(
