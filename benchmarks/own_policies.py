@@ -35,16 +35,11 @@ def array_fcfs(context: Any) -> Any:
     return context.workload.arrival_time
 
 
-@sim.compiled("compiled_sjf")
-def compiled_sjf(task: Any) -> Any:
-    """Score a task."""
-    return task.estimate
-
-
-@sim.compiled("asked_sjf")
-def asked_sjf(task: Any, _: Any) -> Any:
-    """Score a task that waits."""
-    return task.estimate
+# Of a task, and of a task that waits.
+sim.compiled("compiled_sjf")(lambda task: task.estimate)
+sim.compiled("asked_sjf")(lambda task, _: task.estimate)
+sim.compiled("compiled_fcfs")(lambda task: task.arrival_time)
+sim.compiled("asked_fcfs")(lambda task, _: task.arrival_time)
 
 
 @sim.compiled("compiled_wfp3")
@@ -57,18 +52,6 @@ def compiled_wfp3(task: Any) -> Any:
 def asked_wfp3(task: Any, _: Any) -> Any:
     """Score a task that waits, by its wait."""
     return -(np.cbrt(task.processors) / (task.estimate if task.estimate > 0 else 1.0) * task.wait_time)
-
-
-@sim.compiled("compiled_fcfs")
-def compiled_fcfs(task: Any) -> Any:
-    """Score a task."""
-    return task.arrival_time
-
-
-@sim.compiled("asked_fcfs")
-def asked_fcfs(task: Any, _: Any) -> Any:
-    """Score a task that waits."""
-    return task.arrival_time
 
 
 @sim.deciding("class_sjf_easy")
