@@ -1,6 +1,6 @@
 """Addresses of the start page and of the pages of runs."""
 
-from django.urls import URLPattern, URLResolver, include, path, re_path
+from django.urls import include, path, re_path
 
 from apps.dashboard.answers import views as answer_views
 from apps.dashboard.answers import what_if
@@ -11,25 +11,22 @@ from apps.dashboard.lessons import views as lesson_views
 from apps.dashboard.runs import list_views, views
 from apps.dashboard.schedule.workflow_page import run_workflow
 from apps.dashboard.search.views import search_page
-from scheduler_sim.web.addresses import charts_of
+from scheduler_sim.web.addresses import Addresses, charted, rows_of
 
-GROUPS = [
-    path("", answer_views.run_groups, name="run-groups"),
-    *charts_of("run-groups", answer_views.run_groups_charts, answer_views.run_groups_chart),
+GROUPS: Addresses = [
+    *charted("run-groups", answer_views.run_groups, answer_views.run_groups_charts, answer_views.run_groups_chart),
     path("tasks/", answer_views.run_group_tasks, name="run-group-tasks"),
 ]
 
 COMPARE = [
-    path("", comparison_views.compare, name="compare"),
+    *charted("compare", comparison_views.compare, comparison_views.compare_charts, comparison_views.compare_chart),
     path("paper.zip", comparison_views.compare_paper, name="compare-paper"),
-    *charts_of("compare", comparison_views.compare_charts, comparison_views.compare_chart),
 ]
 
-RUN: list[URLPattern | URLResolver] = [
-    path("", views.run_detail, name="run-detail"),
+RUN: Addresses = [
+    *charted("run", views.run_detail, views.run_charts_json, views.run_chart, name="run-detail"),
     path("file/", list_views.run_file, name="run-file"),
     path("manifest.json", views.run_manifest_json, name="run-manifest"),
-    *charts_of("run", views.run_charts_json, views.run_chart),
     path("advice/", run_advice_page, name="run-advice"),
     path("what-if/", what_if.run_what_if, name="run-what-if"),
     re_path(r"^what-if/(?P<command>change|play|keep|stop)/$", what_if.run_what_if_control, name="run-what-if-control"),
@@ -48,12 +45,10 @@ RUN: list[URLPattern | URLResolver] = [
     path("task/", comparison_views.run_task_choose, name="run-task-choose"),
 ]
 
-RUNS: list[URLPattern | URLResolver] = [
-    path("", list_views.run_list, name="run-list"),
+RUNS: Addresses = [
+    *rows_of("run", list_views.run_list, views.run_new, RUN),
     path("act/", list_views.runs_act, name="runs-act"),
     path("columns/", list_views.run_columns_keep, name="run-columns"),
-    path("new/", views.run_new, name="run-new"),
-    path("<int:pk>/", include(RUN)),
     re_path(r"^(?P<pk>[0-9]{1,18})/(?P<command>pause|resume|stop|take-up)/$", views.run_control, name="run-control"),
 ]
 

@@ -4,27 +4,27 @@ from django.urls import include, path, re_path
 
 from apps.studies import views
 from apps.studies.purchase import views as purchase_views
-from scheduler_sim.web.addresses import charts_of
+from scheduler_sim.web.addresses import charted, rows_of
 
 STUDY = [
-    path("", views.study_detail, name="study-detail"),
-    *charts_of("study", views.study_charts_json, views.study_chart),
+    *charted("study", views.study_detail, views.study_charts_json, views.study_chart, name="study-detail"),
     path("cells.<table:kind>", views.study_cells, name="study-cells"),
     path("paper.zip", views.study_paper_zip, name="study-paper"),
     path("report.<report:kind>", views.study_report, name="study-report"),
 ]
 
 PURCHASE = [
-    path("", purchase_views.purchase, name="purchase"),
+    *charted("purchase", purchase_views.purchase, purchase_views.purchase_charts, purchase_views.purchase_chart),
     path("stop/", purchase_views.purchase_stop, name="purchase-stop"),
-    *charts_of("purchase", purchase_views.purchase_charts, purchase_views.purchase_chart),
+]
+
+STUDIES = [
+    *rows_of("study", views.study_list, views.study_new, STUDY),
+    re_path(r"^(?P<pk>[0-9]{1,18})/(?P<command>play|stop)/$", views.study_control, name="study-control"),
 ]
 
 urlpatterns = [
     path("runs/<int:pk>/purchase/", purchase_views.run_purchase, name="run-purchase"),
     path("purchases/<int:pk>/", include(PURCHASE)),
-    path("studies/", views.study_list, name="study-list"),
-    path("studies/new/", views.study_new, name="study-new"),
-    path("studies/<int:pk>/", include(STUDY)),
-    re_path(r"^studies/(?P<pk>[0-9]{1,18})/(?P<command>play|stop)/$", views.study_control, name="study-control"),
+    path("studies/", include(STUDIES)),
 ]

@@ -3,7 +3,7 @@
 from django.urls import include, path
 
 from apps.training import new_views, policy_views, under_way, views
-from scheduler_sim.web.addresses import charts_of
+from scheduler_sim.web.addresses import charted
 
 MODEL = [
     path("", views.model_detail, name="model-detail"),
@@ -11,11 +11,10 @@ MODEL = [
 ]
 
 TRAINING = [
-    path("", views.training, name="training"),
+    *charted("training", views.training, views.training_charts, views.training_chart),
     path("new/", new_views.training_new, name="training-new"),
     path("models/<int:pk>/", include(MODEL)),
     path("jobs/<int:pk>/stop/", new_views.job_control, name="training-stop"),
-    *charts_of("training", views.training_charts, views.training_chart),
 ]
 
 urlpatterns = [
