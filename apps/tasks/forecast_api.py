@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.tasks.errors import SiteError, WorkloadError
-from apps.tasks.forecasts import MOST_BYTES, MOST_REPLICAS, ForecastRefused, forecast_ask
+from apps.tasks.forecasts import MOST_BYTES, MOST_REPLICAS, ForecastRefused, forecast_ask, printed
 from apps.tasks.models import ForecastTrial, Site, StartForecast, Workload
 from scheduler_sim.background.api import QueuedSerializer
 from scheduler_sim.background.models import Job
@@ -93,12 +93,13 @@ class AskedSerializer(PastSerializer):
         file, at = validated_data.pop("squeue"), validated_data.pop("at")
         if file.size > MOST_BYTES:
             raise TooLarge(f"A queue may hold {MOST_BYTES // 2**20} MiB.")
-        return forecast_ask(
-            queue=file.read(),
+        asked = StartForecast(
+            queue=printed(file.read()),
             file_name=file.name or "squeue",
             queue_at=None if at is None else at.timestamp(),
             **validated_data,
         )
+        return forecast_ask(asked)
 
 
 def job_state(model: type[StartForecast | ForecastTrial], key: int) -> dict[str, Any]:

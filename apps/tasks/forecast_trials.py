@@ -7,10 +7,8 @@ from typing import Any
 from django.db import transaction
 
 from apps.tasks.errors import WorkloadError
-from apps.tasks.forecasts import began_at, iso, past_of, printed, refuse_many
+from apps.tasks.forecasts import asked_keep, began_at, iso, past_of, refuse_many
 from apps.tasks.models import ForecastTrial, Site, Workload
-from scheduler_sim.accounts import audit
-from scheduler_sim.background.services import job_submit
 from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.forecasting import Accuracy, Scored, forecast, score
 from scheduler_sim.engine.forecasting.accuracy import LEADS, chance_of_covering, lead, realised
@@ -155,39 +153,23 @@ def trial_rows(document: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
         yield tuple(group[name] for name in COLUMNS)
 
 
-def trial_ask(
-    *,
-    site: Site,
-    history: Workload,
-    requested_by: Any,
-    queues: bytes = b"",
-    slurm_starts: bytes = b"",
-    instants: int = INSTANTS,
-    replicas: int = REPLICAS,
-    seed: int = 0,
-) -> ForecastTrial:
+def trial_ask(asked: ForecastTrial) -> ForecastTrial:
     """Ask for a process that tries forecasts of a site on a past.
+
+    Args:
+        asked: not stored yet.
 
     Raises:
         ForecastRefused: too many of the user's are not made yet.
-        WorkloadError: the history does not tell when it was.
+        WorkloadError: the history does not tell when it was, or was deleted meanwhile.
         InvalidTrace: see `queues_of`.
     """
-    refuse_many(ForecastTrial.JOB, requested_by, "trials")
-    began_at(history)
-    texts = {"queues": printed(queues), "slurm_starts": printed(slurm_starts)}
+    refuse_many(asked, "trials")
+    if asked.history is None:
+        raise WorkloadError("The history was deleted before it was read.")
+    began_at(asked.history)
     # Read before the transaction, which would keep other writers out meanwhile.
-    queues_of(**texts)
+    queues_of(asked.queues, asked.slurm_starts)
     with transaction.atomic():
-        asked = ForecastTrial.objects.create(
-            site=site,
-            history=history,
-            instants=instants,
-            replicas=replicas,
-            seed=seed,
-            requested_by=requested_by,
-            **texts,
-        )
-        job_submit(kind=ForecastTrial.JOB, subject_id=asked.pk, requested_by=requested_by)
-        audit.record(audit.Action.START, ForecastTrial.JOB, asked, called=str(asked))
+        asked_keep(asked)
     return asked

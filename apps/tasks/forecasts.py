@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 
 from apps.tasks.errors import SiteError, WorkloadError
-from apps.tasks.models import Site, StartForecast, Workload
+from apps.tasks.models import ForecastTrial, Site, StartForecast, Workload
 from apps.tasks.stored_tasks import load_tasks
 from scheduler_sim.accounts import audit
 from scheduler_sim.background.models import Job
@@ -15,7 +15,6 @@ from scheduler_sim.background.services import job_submit
 from scheduler_sim.engine import EngineError
 from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.forecasting import Expected, Forecast, Past, forecast
-from scheduler_sim.engine.forecasting.forecast import REPLICAS
 from scheduler_sim.engine.traces.slurm_queue import workload_of_queue
 from scheduler_sim.engine.traces.slurm_snapshots import Snapshot, read_queue, split_snapshots
 
@@ -162,13 +161,13 @@ def expectation(one: Expected) -> str:
     return "may start after the forecast's end" if one.start_at is None else ""
 
 
-def refuse_many(kind: str, requested_by: Any, called: str) -> None:
+def refuse_many(asked: StartForecast | ForecastTrial, called: str) -> None:
     """Refuse a user of whom many wait already.
 
     Raises:
         ForecastRefused: as many as may wait.
     """
-    unanswered = Job.objects.active().filter(kind=kind, requested_by=requested_by).count()
+    unanswered = Job.objects.active().filter(kind=asked.JOB, requested_by=asked.requested_by).count()
     if unanswered >= MOST_UNANSWERED:
         raise ForecastRefused(f"{unanswered} {called} of yours are not made yet; stop one, or wait for it.")
 
@@ -179,43 +178,33 @@ def printed(content: bytes) -> str:
 
 
 @transaction.atomic
-def forecast_ask(
-    *,
-    site: Site,
-    queue: bytes,
-    file_name: str,
-    requested_by: Any,
-    history: Workload | None = None,
-    queue_at: float | None = None,
-    replicas: int = REPLICAS,
-    seed: int = 0,
-) -> StartForecast:
+def forecast_ask(asked: StartForecast) -> StartForecast:
     """Keep a printed queue and ask for a process that forecasts its starts.
+
+    Args:
+        asked: not stored yet; of several printouts in its queue one is kept, see `forecast_make`.
 
     Raises:
         ForecastRefused: too many of the user's are not made yet.
         WorkloadError: the history does not tell when it was.
         EngineError: text that squeue does not print, or no queue that can be forecast.
     """
-    refuse_many(StartForecast.JOB, requested_by, "forecasts")
-    text = printed(queue)
-    shot = _chosen(split_snapshots(text), queue_at)
-    jobs = read_queue(shot.text, file_name)
+    refuse_many(asked, "forecasts")
+    shot = _chosen(split_snapshots(asked.queue), asked.queue_at)
+    jobs = read_queue(shot.text, asked.file_name)
     if len(jobs) > MOST_JOBS:
-        raise InvalidTrace(f"{file_name} holds {len(jobs):,} jobs; at most {MOST_JOBS:,} are forecast.")
-    workload_of_queue(jobs, at=queue_at if shot.at is None else shot.at)
-    if history is not None:
-        began_at(history)
-    asked = StartForecast.objects.create(
-        site=site,
-        history=history,
-        file_name=file_name[:255],
-        queue=shot.text,
-        queue_at=queue_at if shot.at is None else shot.at,
-        replicas=replicas,
-        seed=seed,
-        requested_by=requested_by,
-    )
-    job_submit(kind=StartForecast.JOB, subject_id=asked.pk, requested_by=requested_by)
-    audit.record(audit.Action.START, StartForecast.JOB, asked, called=str(asked))
+        raise InvalidTrace(f"{asked.file_name} holds {len(jobs):,} jobs; at most {MOST_JOBS:,} are forecast.")
+    asked.queue, asked.queue_at = shot.text, asked.queue_at if shot.at is None else shot.at
+    workload_of_queue(jobs, at=asked.queue_at)
+    if asked.history is not None:
+        began_at(asked.history)
+    asked.file_name = asked.file_name[:255]
+    asked_keep(asked)
     return asked
+
+
+def asked_keep(asked: StartForecast | ForecastTrial) -> None:
+    """Store what is asked for, and ask for the process that makes it."""
+    asked.save()
+    job_submit(kind=asked.JOB, subject_id=asked.pk, requested_by=asked.requested_by)
+    audit.record(audit.Action.START, asked.JOB, asked, called=str(asked))

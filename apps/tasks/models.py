@@ -373,7 +373,8 @@ class ForecastAsked(models.Model):
     def keep(self, result: dict[str, Any]) -> None:
         """Store what is known so far."""
         self.result = result
-        self.save(update_fields=["result"])
+        changed: tuple[str, ...] = ("result",)
+        self.save(update_fields=changed)
 
 
 class StartForecast(ForecastAsked):

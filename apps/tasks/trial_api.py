@@ -7,6 +7,7 @@ from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
 
 from apps.tasks.forecast_api import AskedViewSet, MadeSerializer, PastSerializer, documented
 from apps.tasks.forecast_trials import INSTANTS, MOST_INSTANTS, MOST_REPLICAS, REPLICAS, trial_ask
+from apps.tasks.forecasts import printed
 from apps.tasks.models import ForecastTrial
 from scheduler_sim.web.api import columns_of
 from scheduler_sim.web.errors import TooLarge
@@ -58,8 +59,8 @@ class TrialAskedSerializer(PastSerializer):
         files = [validated_data.pop(name, None) for name in ("squeue", "squeue_start")]
         if sum(file.size for file in files if file is not None) > MOST_BYTES:
             raise TooLarge(f"Queues may hold {MOST_BYTES // 2**20} MiB.")
-        queues, starts = (b"" if file is None else file.read() for file in files)
-        return trial_ask(queues=queues, slurm_starts=starts, **validated_data)
+        queues, starts = ("" if file is None else printed(file.read()) for file in files)
+        return trial_ask(ForecastTrial(queues=queues, slurm_starts=starts, **validated_data))
 
 
 @documented(

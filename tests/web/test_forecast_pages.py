@@ -96,9 +96,8 @@ def test_a_queue_that_is_sent_is_forecast_and_shown(controller: User) -> None:
 
 @pytest.mark.slow
 def test_the_job_makes_the_forecast() -> None:
-    forecasts.forecast_ask(
-        site=make_site(), queue=QUEUE, file_name="queue.txt", requested_by=None, queue_at=100_000.0, replicas=10
-    )
+    asked = {"site": make_site(), "queue": QUEUE.decode(), "file_name": "queue.txt", "queue_at": 100_000.0}
+    forecasts.forecast_ask(StartForecast(**asked, replicas=10))
     job_run(Job.objects.get())
     result = StartForecast.objects.get().result
     assert result is not None

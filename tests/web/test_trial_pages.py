@@ -180,9 +180,7 @@ def test_many_and_large_ones_are_refused(
 
 @pytest.mark.slow
 def test_the_job_tries_forecasts_that_hold_where_every_task_is_alike(site: Site, history: Workload) -> None:
-    asked = forecast_trials.trial_ask(
-        site=site, history=history, requested_by=None, instants=2, replicas=10, queues=b"", slurm_starts=b""
-    )
+    asked = forecast_trials.trial_ask(ForecastTrial(site=site, history=history, instants=2, replicas=10))
     job = job_run(Job.objects.get())
     assert (job.status, job.error) == (Job.Status.FINISHED, "")
     asked.refresh_from_db()
