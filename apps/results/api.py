@@ -9,7 +9,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.results.checksum import ATTEMPT_COLUMNS, MEASURED
+from apps.results.checksum import ATTEMPT_COLUMNS
 from apps.results.fidelity import WAITS
 from apps.results.filed_lists import SEARCHED_BY, FiledList
 from apps.results.filed_rows import FiledRows
@@ -22,7 +22,7 @@ from scheduler_sim.engine.policies.order import ORDERS, Order
 from scheduler_sim.engine.policies.placement import PLACEMENTS, Placement
 from scheduler_sim.engine.policies.policy import READY_MADE, parse_policy
 from scheduler_sim.engine.policies.preemption import PREEMPTIONS, Preemption
-from scheduler_sim.web.api import LARGEST_KEY, GuardedView, RowsViewSet
+from scheduler_sim.web.api import LARGEST_KEY, GuardedView, RowsViewSet, columns_of
 from scheduler_sim.web.filters import BooleanFilter, IntegerFilter, KeyFilter, MomentFilter, NamedFilterSet
 
 
@@ -225,15 +225,7 @@ class SchedulerResultSerializer(_OfTaskSerializer):
         model = SchedulerResult
         fields: tuple[str, ...] = (
             *_OfTaskSerializer.KEYS,
-            "gpu_fraction",
-            "node",
-            "device",
-            *MEASURED,
-            "model_version",
-            "attempts",
-            "service_time",
-            "lost_time",
-            "outcome",
+            *columns_of(SchedulerResult, but=_OfTaskSerializer.KEYS),
         )
 
 

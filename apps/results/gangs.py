@@ -1,10 +1,11 @@
 """Which nodes tasks on several held: blocks of spans, some hundred tasks each."""
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from django.db import models
 
+from apps.results.of_policy import OfPolicy, OfPolicyQuerySet
 from scheduler_sim.constraints import unique
 from scheduler_sim.engine.gangs import Gangs
 from scheduler_sim.engine.workloads.workload import IntArray
@@ -13,12 +14,12 @@ SPANS_TOGETHER = 512
 """A block ends with the task that brings it to so many spans."""
 
 
-class GangBlockQuerySet(models.QuerySet[Any]):
+class GangBlockQuerySet(OfPolicyQuerySet):
     """Blocks."""
 
-    def of_policy(self, run: Any, scheduler: str) -> "GangBlockQuerySet":
+    def of_policy(self, run: Any, scheduler: str) -> Self:
         """Only those of one policy of a run, by task."""
-        return self.filter(run=run, scheduler=scheduler).order_by("first_task")
+        return super().of_policy(run, scheduler).order_by("first_task")
 
     def of_tasks(self, run: Any, scheduler: str, keys: IntArray) -> Gangs:
         """Return the spans of the tasks with these primary keys, by task and time; of tasks on one node there are none.
@@ -38,7 +39,7 @@ class GangBlockQuerySet(models.QuerySet[Any]):
         return found[np.flatnonzero(np.isin(found.task, keys))]
 
 
-class GangBlock(models.Model):
+class GangBlock(OfPolicy):
     """What some tasks held of each node while they were on several, under one policy, by task and time.
 
     A table of its own, written once when the run ends, so that the hot table of placements and runs without such tasks
@@ -47,14 +48,12 @@ class GangBlock(models.Model):
     """
 
     run = models.ForeignKey("results.Run", on_delete=models.CASCADE, related_name="gang_blocks", db_index=False)
-    scheduler = models.CharField(max_length=100, help_text="The policy's name.")
     first_task = models.BigIntegerField(help_text="Primary key of its first task.")
     packed = models.BinaryField(help_text="See `scheduler_sim.engine.gangs`; tasks are primary keys.")
 
     objects = GangBlockQuerySet.as_manager()
 
-    class Meta:
-        ordering = ("id",)
+    class Meta(OfPolicy.Meta):
         constraints = [unique("run", "scheduler", "first_task", called="unique_task")]
 
     def __str__(self) -> str:

@@ -24,6 +24,7 @@ from django.conf import settings
 from django.db import models
 
 from apps.results.errors import DomainError
+from apps.results.of_policy import OfPolicy
 from scheduler_sim.constraints import unique
 from scheduler_sim.web.missing import Missing
 
@@ -82,11 +83,10 @@ class PlacementFileQuerySet(models.QuerySet[Any]):
         return self.filter(run=run, holds=holds).order_by("scheduler", "first_task")
 
 
-class PlacementFile(models.Model):
+class PlacementFile(OfPolicy):
     """A file of placements, or attempts, of one policy of a run with `keep: parquet`."""
 
     run = models.ForeignKey("results.Run", on_delete=models.CASCADE, related_name="placement_files", db_index=False)
-    scheduler = models.CharField(max_length=100, help_text="The policy's name.")
     holds = models.CharField(max_length=10, help_text="placements or attempts.")
     first_task = models.BigIntegerField(help_text="Primary key of its first task.")
     last_task = models.BigIntegerField(help_text="Primary key of its last task.")
@@ -98,8 +98,7 @@ class PlacementFile(models.Model):
 
     objects = PlacementFileQuerySet.as_manager()
 
-    class Meta:
-        ordering = ("id",)
+    class Meta(OfPolicy.Meta):
         constraints = [unique("run", "holds", "scheduler", "first_task", called="unique_task")]
 
     def __str__(self) -> str:

@@ -1,21 +1,17 @@
 """Where to look for the tasks of an instant: for each stretch of a run's clock, who was in the system."""
 
 import zlib
-from typing import Any
 
 import numpy as np
 from django.db import models
 
+from apps.results.of_policy import OfPolicy, OfPolicyQuerySet
 from scheduler_sim.constraints import unique
 from scheduler_sim.engine.workloads.workload import IntArray
 
 
-class StretchQuerySet(models.QuerySet[Any]):
+class StretchQuerySet(OfPolicyQuerySet):
     """Stretches."""
-
-    def of_policy(self, run: Any, scheduler: str) -> "StretchQuerySet":
-        """Only those of one policy of a run."""
-        return self.filter(run=run, scheduler=scheduler)
 
     def back_from(self, time: float) -> "StretchQuerySet":
         """Those that began by `time`, the one in which it lies first; read off the unique key."""
@@ -28,7 +24,7 @@ class StretchQuerySet(models.QuerySet[Any]):
         return begin
 
 
-class Stretch(models.Model):
+class Stretch(OfPolicy):
     """The tasks that one policy had in the system from one instant until its next stretch begins.
 
     With them the state at any instant is found by a few look-ups in unique keys, so that the table of placements, which
@@ -36,14 +32,12 @@ class Stretch(models.Model):
     """
 
     run = models.ForeignKey("results.Run", on_delete=models.CASCADE, related_name="stretches", db_index=False)
-    scheduler = models.CharField(max_length=100, help_text="The policy's name.")
     from_time = models.FloatField(help_text="Seconds on the workload's clock; before the first nothing has arrived.")
     packed = models.BinaryField(help_text="Primary keys of the tasks, see `pack_keys`.")
 
     objects = StretchQuerySet.as_manager()
 
-    class Meta:
-        ordering = ("id",)
+    class Meta(OfPolicy.Meta):
         verbose_name_plural = "stretches"
         constraints = [unique("run", "scheduler", "from_time", called="unique_time")]
 
