@@ -14,7 +14,6 @@ class OfRunAdmin(ReadOnlyAdmin):
     """Rows that each belong to a run."""
 
     list_select_related = ("run",)
-    raw_id_fields = ("run",)
     search_fields = ("run__name",)
 
 
@@ -68,7 +67,6 @@ class StudyStateAdmin(ReadOnlyAdmin):
 
     list_display = ("study", "heartbeat_at", "host", "process_id")
     list_select_related = ("study",)
-    raw_id_fields = ("study",)
     search_fields = ("study__name",)
     date_hierarchy = "study__created_at"
     ordering = ("-study_id",)

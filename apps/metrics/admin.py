@@ -30,7 +30,6 @@ class MetricAdmin(KeyOrderedAdmin):
     )
     list_filter = ("is_total", RunFilter, SchedulerFilter)
     list_select_related = ("run",)
-    raw_id_fields = ("run",)
 
 
 @admin.register(GroupMetric)
@@ -50,7 +49,6 @@ class GroupMetricAdmin(KeyOrderedAdmin):
     )
     list_filter = (RunFilter, SchedulerFilter)
     list_select_related = ("run",)
-    raw_id_fields = ("run",)
 
 
 @admin.register(CacheGeneration)

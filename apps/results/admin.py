@@ -173,7 +173,6 @@ class SchedulerResultAdmin(NumberedAdmin):
     )
     list_filter = (RunFilter, SchedulerFilter)
     list_select_related = ("run", "task")
-    raw_id_fields = ("run", "task")
 
     def numbered(self, queryset: QuerySet, chosen: int, number: int) -> QuerySet:
         """Return what every policy of the run with the key `chosen` did with the task of this number."""

@@ -116,7 +116,6 @@ class TaskAdmin(NumberedAdmin):
     list_filter = (WorkloadFilter,)
     inlines = (TaskRequestInline,)
     list_select_related = ("workload",)
-    raw_id_fields = ("workload",)
 
     def numbered(self, queryset: QuerySet, chosen: int, number: int) -> QuerySet:
         """Return the task with this number, of the workload with the key `chosen`."""
@@ -143,7 +142,6 @@ class TaskRequestAdmin(KeyOrderedAdmin):
         "elasticity",
     )
     list_select_related = ("task",)
-    raw_id_fields = ("task",)
     ordering = ("-task",)
 
 
@@ -156,7 +154,6 @@ class WorkloadImportAdmin(ReadOnlyAdmin):
     list_select_related = ("workload", "requested_by")
     search_fields = ("file_name", "name")
     date_hierarchy = "created_at"
-    raw_id_fields = ("workload", "requested_by")
 
 
 @admin.register(StartForecast)
@@ -169,7 +166,6 @@ class StartForecastAdmin(ReadOnlyAdmin):
     list_select_related = ("site", "history", "requested_by")
     search_fields = ("file_name", "site__name")
     date_hierarchy = "created_at"
-    raw_id_fields = ("site", "history", "requested_by")
 
 
 @admin.register(ForecastTrial)
@@ -182,7 +178,6 @@ class ForecastTrialAdmin(ReadOnlyAdmin):
     list_select_related = ("site", "history", "requested_by")
     search_fields = ("site__name",)
     date_hierarchy = "created_at"
-    raw_id_fields = ("site", "history", "requested_by")
 
 
 @admin.register(Series)

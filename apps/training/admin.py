@@ -27,7 +27,6 @@ class TrainingDataAdmin(KeyOrderedAdmin):
     )
     list_filter = (RunFilter,)
     list_select_related = ("run",)
-    raw_id_fields = ("run", "task")
     date_hierarchy = "created_at"
 
 

@@ -16,7 +16,6 @@ class JobAdmin(ReadOnlyAdmin):
     list_display = ("id", "kind", "subject_id", "state", "words", "requested_by", "created_at", "host", "process_id")
     list_filter = ("kind", "status", "was_interrupted")
     list_select_related = ("requested_by",)
-    raw_id_fields = ("requested_by",)
     search_fields = ("=subject_id", "requested_by__username")
     date_hierarchy = "created_at"
     actions = ("stop",)
