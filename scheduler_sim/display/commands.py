@@ -27,7 +27,15 @@ def bare(output: OutputWrapper) -> TextIO:
 
 
 class SiteCommand(BaseCommand):
-    """A command of ours; Django gives it its streams at several moments, and each becomes a `VisibleOutput`."""
+    """A command of ours, whose docstring is its help.
+
+    Django gives it its streams at several moments, and each becomes a `VisibleOutput`.
+    """
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if (told := vars(cls).get("__doc__")) and "help" not in vars(cls):
+            cls.help = " ".join(told.split())
 
     def __setattr__(self, name: str, value: Any) -> None:
         if type(value) is OutputWrapper:

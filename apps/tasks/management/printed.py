@@ -21,3 +21,10 @@ def printed_text(name: str) -> str:
     except (OSError, EOFError) as error:
         reason = getattr(error, "strerror", None) or "it is damaged"
         raise CommandError(f"{name} cannot be read: {reason}.") from error
+
+
+def storing_told(stored: str | None, *, is_new: bool, known: str) -> str:
+    """Say what became of what was read: stored under a name, known before as `known` says, or neither."""
+    if stored is None:
+        return "Nothing was stored (--dry-run)."
+    return f"Stored as {stored}." if is_new else f"{known} {stored}."

@@ -21,10 +21,9 @@ from scheduler_sim.display.commands import SiteCommand, bare
 
 
 class Command(SiteCommand):
-    help = (
-        "Write a study or a run as one HTML file that needs nothing else, as Markdown, or, with --bundle, a study or "
-        "runs side by side as a zip archive for a paper: figures, LaTeX, sources, data and manifests."
-    )
+    """Write a study or a run as one HTML file that needs nothing else, as Markdown, or, with --bundle, a study or
+    runs side by side as a zip archive for a paper: figures, LaTeX, sources, data and manifests.
+    """
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         what = parser.add_mutually_exclusive_group(required=True)

@@ -19,10 +19,9 @@ from scheduler_sim.engine.sites.documents import file_text
 
 
 class Command(PlayingCommand):
-    help = (
-        "Install the built-in lessons, or one of a file: store their tasks, play them, and compare the run with what "
-        "the lesson expects of it. Safe to repeat. The pages are at /learn/; docs/lessons.md has the keys of a file."
-    )
+    """Install the built-in lessons, or one of a file: store their tasks, play them, and compare the run with what
+    the lesson expects of it. Safe to repeat. The pages are at /learn/; docs/lessons.md has the keys of a file.
+    """
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         what = parser.add_mutually_exclusive_group()

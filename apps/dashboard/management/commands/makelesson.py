@@ -15,10 +15,9 @@ from scheduler_sim.engine.clusters.presets import load_cluster
 
 
 class Command(PlayingCommand):
-    help = (
-        "Write a lesson in YAML out of a stored workload: its tasks, its policies, and a question that playing them "
-        "answers. Edit its texts, then install it with installlessons --file. docs/lessons.md has every key."
-    )
+    """Write a lesson in YAML out of a stored workload: its tasks, its policies, and a question that playing them
+    answers. Edit its texts, then install it with installlessons --file. docs/lessons.md has every key.
+    """
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("workload", metavar="WORKLOAD", help="name of a stored workload")

@@ -13,10 +13,9 @@ from scheduler_sim.display.commands import PlayingCommand
 
 
 class Command(PlayingCommand):
-    help = (
-        "Print the lines of slurm.conf and the sacctmgr commands that bring a policy of a run about, what Slurm cannot "
-        "be told of it, and who gains and who loses. What is no line or command begins with #."
-    )
+    """Print the lines of slurm.conf and the sacctmgr commands that bring a policy of a run about, what Slurm cannot
+    be told of it, and who gains and who loses. What is no line or command begins with #.
+    """
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run", metavar="RUN", help="number or name of a finished run")

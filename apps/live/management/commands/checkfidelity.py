@@ -26,10 +26,9 @@ from scheduler_sim.engine.measuring.recording import LOG_RESOLUTION
 
 
 class Command(PlayingCommand):
-    help = (
-        "Play a policy and hold its starts beside those that the workload's log recorded, by partition, QOS and hour. "
-        "What is found marks the runs of the workload there. Exit code 0 says that the mean waits agree."
-    )
+    """Play a policy and hold its starts beside those that the workload's log recorded, by partition, QOS and hour.
+    What is found marks the runs of the workload there. Exit code 0 says that the mean waits agree.
+    """
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("workload", metavar="WORKLOAD", help="a stored workload, or a trace to import on the fly")

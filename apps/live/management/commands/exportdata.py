@@ -20,7 +20,7 @@ KINDS = ("tasks", "results", "attempts", "training", "metrics", "groups", "workl
 
 
 class Command(SiteCommand):
-    help = "Export tasks, results, attempts, training data, figures or a workload as csv, Parquet, JSON lines or SWF."
+    """Export tasks, results, attempts, training data, figures or a workload as csv, Parquet, JSON lines or SWF."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("kind", choices=KINDS, help="what to export")

@@ -26,10 +26,9 @@ CHOICES = ("keep_runs", "older_than", "training_older_than", "audit_older_than",
 
 
 class Command(SiteCommand):
-    help = (
-        "Delete runs that are over, with their placements, figures and training data. Without --yes it only says "
-        "what would go. Placements are removed in pieces, so that readers are never blocked."
-    )
+    """Delete runs that are over, with their placements, figures and training data. Without --yes it only says what
+    would go. Placements are removed in pieces, so that readers are never blocked.
+    """
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--keep-runs", type=int, metavar="N", help="keep the newest N runs that are over")

@@ -17,10 +17,10 @@ Next: make serve                      browse the run on http://localhost:8000/
 
 
 class Command(PlayingCommand):
-    help = (
-        "Bring the database up to date, make an administrator, generate the built-in workload (10,000 Lublin-Feitelson "
-        "tasks) and play it through eight policies on 256 processors. Safe to repeat."
-    )
+    """Bring the database up to date, make an administrator, generate the built-in workload (10,000 Lublin-Feitelson
+    tasks) and play it through eight policies on 256 processors. Safe to repeat.
+    """
+
     # One process for all steps, because starting one takes longer than most of them.
 
     def handle(self, *args: Any, **options: Any) -> None:

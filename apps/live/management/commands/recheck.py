@@ -43,10 +43,10 @@ class SomethingChanged(CommandError):
 
 
 class Command(ExplainedCommand):
-    help = (
-        "Say what changed since the last export of a site's accounting: waits by partition, who loses most, and "
-        "whether the site's scheduler still replays the log."
-    )
+    """Say what changed since the last export of a site's accounting: waits by partition, who loses most, and
+    whether the site's scheduler still replays the log.
+    """
+
     requires_system_checks = (Tags.models,)
 
     def explanation(self) -> str:

@@ -66,7 +66,8 @@ Examples:
 
 
 class Command(ExplainedCommand):
-    help = "Play a workload through scheduling policies on a simulated cluster and store every placement."
+    """Play a workload through scheduling policies on a simulated cluster and store every placement."""
+
     # Those of the addresses would load every page and endpoint first, for a second.
     requires_system_checks = (Tags.models,)
 

@@ -40,7 +40,7 @@ examples:
 
 
 class Command(ExplainedCommand):
-    help = "Print who waited and what ran at an instant of a finished run, as squeue does, and why."
+    """Print who waited and what ran at an instant of a finished run, as squeue does, and why."""
 
     def explanation(self) -> str:
         """Return what the columns mean."""

@@ -13,11 +13,10 @@ from scheduler_sim.display.commands import SiteCommand
 
 
 class Command(SiteCommand):
-    help = (
-        "Recount the placements and attempts of a run, look up their tasks, compute the checksum and the figures again "
-        "from the database, and compare workload, cluster, configuration, figures and training data with their "
-        "digests. Exit code 0 says that the run is finished and all is as it was then."
-    )
+    """Recount the placements and attempts of a run, look up their tasks, compute the checksum and the figures again
+    from the database, and compare workload, cluster, configuration, figures and training data with their digests.
+    Exit code 0 says that the run is finished and all is as it was then.
+    """
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run", metavar="RUN", nargs="?", help="number or name of the run")

@@ -23,7 +23,8 @@ PLACES = {COMMAND: "command", SITE: "form, API", STUDY: "study"}
 
 
 class Command(SiteCommand):
-    help = "Write the table of a run's options into docs/configuration.md."
+    """Write the table of a run's options into docs/configuration.md."""
+
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -20,10 +20,9 @@ from scheduler_sim.engine.crew import cores
 
 
 class Command(PlayingCommand):
-    help = (
-        "Search the cheapest change of a run's cluster or site, nodes more and policies, that reaches what is wanted "
-        "of waits, such as 'p95_wait_time of partition gpu < 4 h'. Exit code 0 says that one reaches it."
-    )
+    """Search the cheapest change of a run's cluster or site, nodes more and policies, that reaches what is wanted
+    of waits, such as 'p95_wait_time of partition gpu < 4 h'. Exit code 0 says that one reaches it.
+    """
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run", metavar="RUN", help="number or name of the run whose tasks and options are played")

@@ -28,10 +28,9 @@ INTERRUPTED = 130
 
 
 class Command(SiteCommand):
-    help = (
-        "Play a study: a grid of workloads, loads, clusters, policies, estimates and seeds from a YAML or JSON file. "
-        "Only what is missing is played, so a study can be interrupted, extended and taken up again."
-    )
+    """Play a study: a grid of workloads, loads, clusters, policies, estimates and seeds from a YAML or JSON file.
+    Only what is missing is played, so a study can be interrupted, extended and taken up again.
+    """
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(

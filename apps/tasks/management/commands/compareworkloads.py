@@ -32,7 +32,8 @@ Examples:
 
 
 class Command(ExplainedCommand):
-    help = "Say how alike two stored workloads are."
+    """Say how alike two stored workloads are."""
+
     requires_system_checks = (Tags.models,)
 
     def explanation(self) -> str:

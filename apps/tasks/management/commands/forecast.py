@@ -39,7 +39,7 @@ Examples:
 
 
 class Command(ForecastingCommand):
-    help = "Say when each waiting job of a Slurm queue will start, within which interval, and why it waits."
+    """Say when each waiting job of a Slurm queue will start, within which interval, and why it waits."""
 
     def explanation(self) -> str:
         """Return what to print first, what is done, and examples."""

@@ -33,7 +33,7 @@ Examples:
 
 
 class Command(ExplainedCommand):
-    help = "Make a synthetic workload and store it."
+    """Make a synthetic workload and store it."""
 
     def explanation(self) -> str:
         """Return the models and examples."""

@@ -9,6 +9,7 @@ from django.core.management.base import CommandError
 from django.db import DatabaseError
 
 from apps.tasks.errors import SeriesError
+from apps.tasks.management.printed import storing_told
 from apps.tasks.series_services import series_store
 from scheduler_sim.display.commands import ExplainedCommand
 from scheduler_sim.engine import EngineError
@@ -34,7 +35,7 @@ Examples:
 
 
 class Command(ExplainedCommand):
-    help = "Read a series of carbon intensity, price, PUE, temperature or power cap, and say what was found in it."
+    """Read a series of carbon intensity, price, PUE, temperature or power cap, and say what was found in it."""
 
     def explanation(self) -> str:
         """Return the kinds of series and examples."""
@@ -83,12 +84,8 @@ class Command(ExplainedCommand):
         self.stdout.write(_summary(read))
         for note in read.audit["notes"]:
             self.stdout.write(f"Noticed: {note}")
-        if stored is None:
-            self.stdout.write("Nothing was stored (--dry-run).")
-        elif created:
-            self.stdout.write(f"Stored as {stored.reference}.")
-        else:
-            self.stdout.write(f"The same series is stored already, as {stored.reference}.")
+        called = None if stored is None else stored.reference
+        self.stdout.write(storing_told(called, is_new=created, known="The same series is stored already, as"))
 
 
 def _summary(read: ReadSeries) -> str:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from apps.tasks.errors import SiteError
+from apps.tasks.management.printed import storing_told
 from apps.tasks.site_services import site_store
 from scheduler_sim.display.commands import ExplainedCommand
 from scheduler_sim.display.formatting import duration
@@ -42,7 +43,7 @@ Examples:
 
 
 class Command(ExplainedCommand):
-    help = "Read a site (nodes, partitions, QOS, accounts, limits, scheduler) and say what of it was not understood."
+    """Read a site (nodes, partitions, QOS, accounts, limits, scheduler) and say what of it was not understood."""
 
     def explanation(self) -> str:
         """Return what may be read, and examples."""
@@ -103,12 +104,8 @@ class Command(ExplainedCommand):
         _print_partitions(site, console)
         _print_notes(notes, console)
         self.stdout.write(_summary(site))
-        if stored is None:
-            self.stdout.write("Nothing was stored (--dry-run).")
-        elif created:
-            self.stdout.write(f"Stored as {stored}.")
-        else:
-            self.stdout.write(f"Nothing has changed since {stored}.")
+        called = None if stored is None else str(stored)
+        self.stdout.write(storing_told(called, is_new=created, known="Nothing has changed since"))
 
 
 def _read(options: dict[str, Any]) -> tuple[sites.Site, list[sites.Note], list[Path]]:

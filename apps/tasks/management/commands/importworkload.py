@@ -36,7 +36,7 @@ Examples:
 
 
 class Command(ExplainedCommand):
-    help = "Read a trace file into the database and say what the import noticed."
+    """Read a trace file into the database and say what the import noticed."""
 
     def explanation(self) -> str:
         """Return the formats, columns, units and examples."""

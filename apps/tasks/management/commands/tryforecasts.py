@@ -41,7 +41,7 @@ Examples:
 
 
 class Command(ForecastingCommand):
-    help = "Say how good forecasts of a site's starts are, held beside what really happened."
+    """Say how good forecasts of a site's starts are, held beside what really happened."""
 
     def explanation(self) -> str:
         """Return what to print first, what is done, and examples."""

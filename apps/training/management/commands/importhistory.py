@@ -12,10 +12,9 @@ from scheduler_sim.display.commands import SiteCommand
 
 
 class Command(SiteCommand):
-    help = (
-        "Take in a csv with the columns size, compute_intensity, memory_required, optimal_gpu_fraction and "
-        "optimal_time (others are passed over) as training data: all rows, or none when one is wrong."
-    )
+    """Take in a csv with the columns size, compute_intensity, memory_required, optimal_gpu_fraction and
+    optimal_time (others are passed over) as training data: all rows, or none when one is wrong.
+    """
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path, metavar="FILE.csv")

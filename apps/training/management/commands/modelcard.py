@@ -13,7 +13,7 @@ from scheduler_sim.display.commands import SiteCommand
 
 
 class Command(SiteCommand):
-    help = "Print the card of a stored model, NAME for the version in use or NAME.VERSION, as Markdown."
+    """Print the card of a stored model, NAME for the version in use or NAME.VERSION, as Markdown."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("model", metavar="NAME", help="of a model, or NAME.VERSION")

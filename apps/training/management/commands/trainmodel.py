@@ -27,10 +27,9 @@ def _moment(text: str) -> datetime:
 
 
 class Command(SiteCommand):
-    help = (
-        "Fit hybrid_ml (the best GPU fraction, from labelled tasks), runtime (run times, from a workload; used by "
-        "--estimates predicted:NAME) or rl_agent (its table after playing a workload), and store it."
-    )
+    """Fit hybrid_ml (the best GPU fraction, from labelled tasks), runtime (run times, from a workload; used by
+    --estimates predicted:NAME) or rl_agent (its table after playing a workload), and store it.
+    """
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("kind", choices=(HYBRID_KIND, RUNTIME_KIND, AGENT_KIND))

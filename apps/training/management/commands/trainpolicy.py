@@ -25,10 +25,9 @@ from scheduler_sim.engine.policies.learned import FORMS
 
 
 class Command(SiteCommand):
-    help = (
-        "Search the weights of a score by CMA-ES over many sampled sequences of a workload, choose on a "
-        "validation part, judge on later tasks, and store the result as the policy learned:NAME."
-    )
+    """Search the weights of a score by CMA-ES over many sampled sequences of a workload, choose on a validation
+    part, judge on later tasks, and store the result as the policy learned:NAME.
+    """
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         defaults = SearchSettings()

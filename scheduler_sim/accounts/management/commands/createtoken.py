@@ -14,7 +14,7 @@ from scheduler_sim.display.commands import SiteCommand
 
 
 class Command(SiteCommand):
-    help = "Make an API token for a user and print its key, which is not shown again."
+    """Make an API token for a user and print its key, which is not shown again."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("username")

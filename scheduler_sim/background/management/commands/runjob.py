@@ -14,7 +14,8 @@ from scheduler_sim.display.commands import PlayingCommand
 
 
 class Command(PlayingCommand):
-    help = "Do one job that was asked for over HTTP (the server starts this by itself), then start what waits."
+    """Do one job that was asked for over HTTP (the server starts this by itself), then start what waits."""
+
     # Those of the addresses would load every page and endpoint first, for a second.
 
     def add_arguments(self, parser: ArgumentParser) -> None:
