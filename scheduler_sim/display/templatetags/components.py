@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django import template
+from django.template.loader import get_template
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
@@ -97,6 +98,12 @@ def fact(content: str, name: str, empty: str = "") -> SafeString:
     return format_html("<div>\n<dt>{}</dt>\n<dd>{}</dd>\n</div>", name, content)
 
 
+@register.simple_tag
+def stated(words: str, value: object) -> SafeString:
+    """Draw one of the facts below a page's title, where it is known."""
+    return mark_safe("") if value in (None, "") else format_html("<span>{} <b>{}</b></span>", words, value)
+
+
 @register.inclusion_tag("components/downloads.html", takes_context=True)
 def downloads(context: dict[str, Any], route: str = "", *arguments: object, table: str = "", query: str = "") -> Any:
     """Offer a table as CSV and JSON.
@@ -122,6 +129,20 @@ def downloads(context: dict[str, Any], route: str = "", *arguments: object, tabl
 def card_head(context: dict[str, Any], title: str, *, table: str = "", offered: object = True) -> dict[str, Any]:
     """Head a card with its title and, if they are `offered`, the downloads of the page's table `table`."""
     return {"title": title, **(downloads(context, table=table) if offered else {})}
+
+
+@register.simple_block_tag(takes_context=True)
+def listing(
+    context: dict[str, Any], content: str, title: str, *columns: str, name: str = "", place: str = "", **drawn: Any
+) -> SafeString:
+    """Draw a card, of the id `place`, that holds a table alone: the page's table `name`, which it offers; see `table`."""
+    head = get_template("components/card_head.html").render(card_head(context, title, table=name))
+    return format_html(
+        '<section class="card"{}>{}{}</section>',
+        format_html(' id="{}"', place) if place else "",
+        head,
+        table(content, title, *columns, **drawn),
+    )
 
 
 @register.inclusion_tag("components/status.html")
@@ -153,6 +174,18 @@ def text_filter(name: str, label: str, value: str, kind: str = "") -> dict[str, 
 def choice_filter(name: str, label: str, choices: Iterable[Any], chosen: Any, none: str) -> dict[str, Any]:
     """Draw a filter of a list by one of `choices`, see `options`; `none` is what no choice is called."""
     return {"name": name, "label": label, "choices": choices, "chosen": chosen, "none": none}
+
+
+@register.inclusion_tag("components/choice.html")
+def choose(name: str, label: str, choices: Iterable[Any], chosen: Any) -> dict[str, Any]:
+    """Draw a field by which a page shows something else, as soon as one of `choices` is taken; see `options`."""
+    return {"name": name, "label": label, "choices": choices, "chosen": chosen}
+
+
+@register.inclusion_tag("components/number_field.html")
+def number_field(name: str, label: str, value: Any, *, least: int, most: int) -> dict[str, Any]:
+    """Draw a field for a number."""
+    return {"name": name, "label": label, "value": value, "least": least, "most": most}
 
 
 @register.inclusion_tag("components/editor_button.html")
