@@ -1,6 +1,6 @@
 """What is stopped for a task that waits."""
 
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -64,24 +64,16 @@ class PreemptionGame(Game):
         self._settings[SHORTEST_FIRST], self._settings[SKIPS] = base.startswith("sjf"), base.endswith("+list")
         self._settings[OFFERED] = asked
         shape = (places, self.length)
-        self.state = Stopping(
-            arrival=np.empty(shape),
-            duration=np.empty(shape),
-            cpus=np.empty(shape, np.int64),
-            work=np.empty(shape),
-            told=np.empty(shape),
-            begun=np.empty(shape),
-            progress_from=np.empty(shape),
-            began_in=np.zeros(shape, np.int64),
-            stops=np.empty(shape, np.int64),
+        # Which is of times and which of whole numbers is told by name, which types do not see.
+        state: Any = Stopping
+        times = ("arrival", "duration", "work", "told", "begun", "progress_from", "start", "finish", "end_times")
+        numbers = ("cpus", "began_in", "stops", "queue", "end_rows")
+        self.state = state(
+            **{name: np.empty(shape) for name in times},
+            **{name: np.zeros(shape, np.int64) for name in numbers},
             counts=np.empty((places, COUNTS), np.int64),
             clock=np.empty((places, 1)),
-            start=np.empty(shape),
-            finish=np.empty(shape),
-            queue=np.empty(shape, np.int64),
             shown=np.empty((places, visible), np.int64),
-            end_times=np.empty(shape),
-            end_rows=np.empty(shape, np.int64),
         )
 
     def draw(self, place: int, generator: np.random.Generator) -> None:

@@ -9,7 +9,7 @@ from scheduler_sim.engine.kernels.pool.regression import Regression, make_regres
 from scheduler_sim.engine.kernels.pool.reordered import Predictions
 from scheduler_sim.engine.kernels.pool.state import Run, Tasks
 from scheduler_sim.engine.learning.rollout import begin
-from scheduler_sim.engine.learning.sequences import Sequences, idle_run
+from scheduler_sim.engine.learning.sequences import Columns, Sequences, idle_run
 from scheduler_sim.engine.policies.past_scoring import Past, make_past
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
@@ -30,11 +30,7 @@ def play_informed(sequences: Sequences, parameters: FloatArray, backfill: int, *
         backfill,
         predict,
         sequences.processors,
-        sequences.arrival,
-        sequences.duration,
-        sequences.expected,
-        sequences.cpus,
-        sequences.features,
+        sequences.columns,
         sequences.user,
         past.user,
         past.kind,
@@ -58,11 +54,7 @@ def _play_all(
     backfill: int,
     predict: bool,
     processors: int,
-    arrival: FloatArray,
-    duration: FloatArray,
-    expected: FloatArray,
-    cpus: IntArray,
-    features: FloatArray,
+    played: Columns,
     predicted_user: IntArray,
     user: IntArray,
     kind: IntArray,
@@ -78,6 +70,7 @@ def _play_all(
     urgency: FloatArray,
     figures: FloatArray,
 ) -> None:
+    arrival, duration, expected, cpus = played.arrival, played.duration, played.expected, played.cpus
     count, length = arrival.shape
     for s in range(count):
         for i in range(length):
@@ -98,7 +91,7 @@ def _play_all(
             queue,
             past,
             predictions,
-            features[s],
+            played.features[s],
             parameters,
             np.inf,
             np.iinfo(np.int64).max,

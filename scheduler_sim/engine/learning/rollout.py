@@ -11,8 +11,8 @@ from scheduler_sim.engine.kernels.calling import Call, make_call
 from scheduler_sim.engine.kernels.choices.figures import tell_figures
 from scheduler_sim.engine.kernels.pool.learned import Queue, advance_learned, make_queue
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
-from scheduler_sim.engine.learning.sequences import Sequences, idle_run
-from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
+from scheduler_sim.engine.learning.sequences import Columns, Sequences, idle_run
+from scheduler_sim.engine.workloads.workload import FloatArray
 
 OBJECTIVES = ("bsld", "jct", "wait")
 """Mean bounded slowdown, mean completion time and mean wait of a sequence: columns of what `play` returns."""
@@ -25,11 +25,7 @@ def play(sequences: Sequences, parameters: FloatArray, backfill: int) -> FloatAr
     _play_all(
         backfill,
         sequences.processors,
-        sequences.arrival,
-        sequences.duration,
-        sequences.expected,
-        sequences.cpus,
-        sequences.features,
+        sequences.columns,
         parameters,
         idle_run(length, sequences.processors),
         make_queue(length, min(length, sequences.processors), len(parameters)),
@@ -53,11 +49,7 @@ def begin(run: Run, processors: int, time: float) -> None:
 def _play_all(
     backfill: int,
     processors: int,
-    arrival: FloatArray,
-    duration: FloatArray,
-    expected: FloatArray,
-    cpus: IntArray,
-    features: FloatArray,
+    played: Columns,
     parameters: FloatArray,
     run: Run,
     queue: Queue,
@@ -65,10 +57,12 @@ def _play_all(
     call: Call,
     figures: FloatArray,
 ) -> None:
+    arrival, duration, cpus = played.arrival, played.duration, played.cpus
     for s in range(len(arrival)):
-        tasks = Tasks(arrival[s], duration[s], expected[s], cpus[s], unused, unused)
+        tasks = Tasks(arrival[s], duration[s], played.expected[s], cpus[s], unused, unused)
         begin(run, processors, arrival[s, 0])
+        features = played.features[s]
         advance_learned(
-            backfill, processors, tasks, run, queue, features[s], parameters, call, np.inf, np.iinfo(np.int64).max
+            backfill, processors, tasks, run, queue, features, parameters, call, np.inf, np.iinfo(np.int64).max
         )
         tell_figures(arrival[s], run.start, run.finish, duration[s], figures[s])

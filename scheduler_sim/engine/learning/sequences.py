@@ -1,6 +1,7 @@
 """Short sequences of tasks that a search plays in one compiled call."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,6 +11,16 @@ from scheduler_sim.engine.kernels.pool.state import FIELDS, FREE, Run
 from scheduler_sim.engine.policies.past_scoring import numbered
 from scheduler_sim.engine.policies.scoring import task_features
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
+
+
+class Columns(NamedTuple):
+    """What compiled code takes of the tasks of sequences, see `Sequences`."""
+
+    arrival: FloatArray
+    duration: FloatArray
+    expected: FloatArray
+    cpus: IntArray
+    features: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +49,11 @@ class Sequences:
 
     def __len__(self) -> int:
         return len(self.arrival)
+
+    @property
+    def columns(self) -> Columns:
+        """What every play takes of the tasks."""
+        return Columns(self.arrival, self.duration, self.expected, self.cpus, self.features)
 
     @classmethod
     def of(
