@@ -92,10 +92,8 @@ def main() -> None:
             f"{found.median_width:.1f} s",
             f"{found.median_error:.1f} s",
             str(found.compared),
-            f"{found.median_error_compared:.1f} s",
-            f"{found.slurm_median_error:.1f} s",
-            f"{found.mean_error_compared:.1f} s",
-            f"{found.slurm_mean_error:.1f} s",
+            *(f"{seconds:.1f} s" for seconds in (found.median_error_compared, found.slurm_median_error)),
+            *(f"{seconds:.1f} s" for seconds in (found.mean_error_compared, found.slurm_mean_error)),
             f"{time.monotonic() - begun:.0f}",
         )
     Console(width=170).print(table)

@@ -61,8 +61,7 @@ def main() -> None:
             folder.name,
             str(int(begun.sum())),
             " / ".join(f"{100 * share:.0f}" for share in mean[:3]) + " %",
-            f"{mean[3]:.1f} s ({runs[:, 3].min():.1f} to {runs[:, 3].max():.1f})",
-            f"{mean[4]:.1f} s ({runs[:, 4].min():.1f} to {runs[:, 4].max():.1f})",
+            *(f"{of.mean():.1f} s ({of.min():.1f} to {of.max():.1f})" for of in (runs[:, 3], runs[:, 4])),
             f"{really:.1f} s",
         )
     Console(width=140).print(table)

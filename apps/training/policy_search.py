@@ -116,10 +116,8 @@ def _shown(name: str, settings: SearchSettings, seeds: list[int]) -> Iterator[Po
     shown = PolicySearch.objects.create(
         name=name,
         form=settings.kind,
-        objective=settings.objective,
-        backfill=settings.backfill,
-        generations=settings.generations,
         seeds=seeds,
+        **{name: getattr(settings, name) for name in ("objective", "backfill", "generations")},
     )
     shown.claim()
     try:

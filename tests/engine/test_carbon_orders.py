@@ -19,6 +19,7 @@ from tests.engine.reference_nodes import ReferenceNodes
 thorough = settings(max_examples=depth.cases(25, "SERIES_EXAMPLES"), deadline=None, derandomize=True)
 HOUR = 3600.0
 HELD = ("lowest_slot", "lowest_window", "carbon_time", "carbon_threshold", "carbon_threshold(forecast=none)")
+STOPPING = ("wait_awhile", "carbon_threshold(stops=suspend)", "carbon_threshold(forecast=none,stops=suspend)")
 
 
 def hourly(values: Any, beyond: str = "repeat") -> StepSeries:
@@ -130,13 +131,14 @@ def test_schedules_equal_those_of_the_slow_simulator(seed: int, order: str, back
     assert (simulation.outcome().start_time >= simulation.scores().not_before).all()
 
 
-@pytest.mark.parametrize("order", HELD)
+@pytest.mark.parametrize("order", [*HELD, *STOPPING])
 def test_without_a_series_or_where_it_never_changes_tasks_come_first_served(order: str) -> None:
     workload = tasks(np.random.default_rng(1), 30)
     schedules = []
     for policy, series in (("fcfs", None), (order, None), (order, hourly([7.0, 7.0]))):
         simulation = made(policy, workload, series, cores=4)
         simulation.advance()
+        assert not len(simulation.attempts())
         schedules.append(simulation.outcome().start_time.tolist())
     assert schedules[0] == schedules[1] == schedules[2]
 

@@ -23,10 +23,9 @@ from tests.engine.core_cases import spans
 from tests.engine.pool_cases import pool
 from tests.engine.reference_attempts import ReferenceRules
 from tests.engine.reference_stopping import ReferenceStopping
-from tests.engine.test_carbon_orders import HOUR, drawn, hourly, made, tasks, worlds
+from tests.engine.test_carbon_orders import HOUR, STOPPING, drawn, hourly, made, tasks, worlds
 
 thorough = settings(max_examples=depth.cases(25, "SERIES_EXAMPLES"), deadline=None, derandomize=True)
-STOPPING = ("wait_awhile", "carbon_threshold(stops=suspend)", "carbon_threshold(forecast=none,stops=suspend)")
 MINUTE = 60.0
 
 
@@ -294,15 +293,3 @@ def test_a_parameter_called_stops_is_not_taken_for_stopping() -> None:
 def test_it_knows_what_is_to_come_where_its_forecast_has_no_error() -> None:
     assert knows_carbon_to_come(engine.parse_policy("wait_awhile").order)
     assert not knows_carbon_to_come(engine.parse_policy("wait_awhile(noise=0.1)").order)
-
-
-@pytest.mark.parametrize("order", STOPPING)
-def test_without_a_series_or_where_it_never_changes_tasks_come_first_served(order: str) -> None:
-    workload = tasks(np.random.default_rng(1), 30)
-    schedules = []
-    for policy, series in (("fcfs", None), (order, None), (order, hourly([7.0, 7.0]))):
-        simulation = made(policy, workload, series, cores=4)
-        simulation.advance()
-        assert not len(simulation.attempts())
-        schedules.append(simulation.outcome().start_time.tolist())
-    assert schedules[0] == schedules[1] == schedules[2]
