@@ -52,11 +52,14 @@ RUNS: Addresses = [
     re_path(r"^(?P<pk>[0-9]{1,18})/(?P<command>pause|resume|stop|take-up)/$", views.run_control, name="run-control"),
 ]
 
-LESSONS = [
-    path("", lesson_views.lesson_list, name="lesson-list"),
-    path("install/", lesson_views.lessons_install, name="lessons-install"),
-    path("<slug:name>/", lesson_views.lesson_page, name="lesson"),
-]
+LESSONS = rows_of(
+    "lesson",
+    lesson_views.lesson_list,
+    lesson_views.lessons_install,
+    lesson_views.lesson_page,
+    making="install",
+    key="<slug:name>",
+)
 
 urlpatterns = [
     path("", views.start, name="start"),

@@ -170,10 +170,8 @@ class GroupMetric(models.Model):
 
     class Meta:
         ordering = ("run_id", "grouped_by", "scheduler", "id")
-        constraints = [
-            # Also serves the page: the groups of one kind under one policy.
-            unique("run", "grouped_by", "scheduler", "merged_count", "name", called="unique_group"),
-        ]
+        # Also serves the page: the groups of one kind under one policy.
+        constraints = [unique("run", "grouped_by", "scheduler", "merged_count", "name", called="unique_group")]
 
     def __str__(self) -> str:
         return f"{self.scheduler}: {self.grouped_by} {self.name}"

@@ -400,10 +400,8 @@ class Fidelity(models.Model):
     class Meta:
         ordering = ("-id",)
         verbose_name_plural = "fidelities"
-        constraints = [
-            # Also serves what is known of a run's workload.
-            unique("workload", "engine_version", "place_digest", "policy", called="unique_replay"),
-        ]
+        # Also serves what is known of a run's workload.
+        constraints = [unique("workload", "engine_version", "place_digest", "policy", called="unique_replay")]
 
     def __str__(self) -> str:
         return f"{self.policy} on {self.place_name}"

@@ -15,12 +15,13 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from scheduler_sim.engine import parse_policy
 from scheduler_sim.engine.policies import BACKFILLS, ORDERS, PLACEMENTS, PREEMPTIONS
+from scheduler_sim.engine.workloads.workload import Workload
 from tests import depth
 from tests.engine.pool_cases import pool_orders
 from tests.engine.test_nodes_reference import REFUSED
@@ -55,6 +56,13 @@ class Seen:
             told = vars(self) | {"refused": self.refused}
             with Path(log).open("a") as file:
                 file.write(json.dumps(told) + "\n")
+
+    def cases(self, make: Callable[[int], tuple[Workload, Any, Any]]) -> Iterator[tuple[int, Workload, Any, Any]]:
+        """Yield the seeds with what is made of each, tasks first, where there are any."""
+        for seed in self.seeds():
+            workload, place, options = make(seed)
+            if len(workload):
+                yield seed, workload, place, options
 
 
 def registered() -> set[tuple[str, str]]:

@@ -217,10 +217,7 @@ def test_a_plan_of_many_tasks_is_made_again_from_the_last_empty_queue() -> None:
 @pytest.mark.parametrize("policy", registered_policies() if THOROUGH else NODE_POLICIES)
 def test_state_on_nodes_is_that_of_the_engine_and_of_the_slow_simulator(policy: str) -> None:
     seen = Seen(policy, "state", "nodes")
-    for seed in seen.seeds():
-        workload, cluster, options = random_case(seed)
-        if not len(workload):
-            continue
+    for seed, workload, cluster, options in seen.cases(random_case):
         parsed = parse_policy(policy)
         log = GangLog()
         simulation = Simulation(workload, cluster, parsed, seed=seed, options=options, on_pieces=log.add)
@@ -287,10 +284,7 @@ def crowded_case(seed: int) -> tuple[Workload, Cluster, Options]:
 @pytest.mark.parametrize("policy", registered_policies() if THOROUGH else NODE_STEPS)
 def test_decisions_on_nodes_start_what_was_started_and_say_why_the_rest_waits(policy: str) -> None:
     seen = Seen(policy, "decisions", "nodes")
-    for seed in seen.seeds():
-        workload, cluster, options = crowded_case(seed)
-        if not len(workload):
-            continue
+    for seed, workload, cluster, options in seen.cases(crowded_case):
         log = GangLog()
         simulation = Simulation(workload, cluster, parse_policy(policy), seed=seed, options=options, on_pieces=log.add)
         simulation.advance()

@@ -133,10 +133,17 @@ def card_head(context: dict[str, Any], title: str, *, table: str = "", offered: 
 
 @register.simple_block_tag(takes_context=True)
 def listing(
-    context: dict[str, Any], content: str, title: str, *columns: str, name: str = "", place: str = "", **drawn: Any
+    context: dict[str, Any],
+    content: str,
+    title: str,
+    *columns: str,
+    name: str = "",
+    place: str = "",
+    offered: object = True,
+    **drawn: Any,
 ) -> SafeString:
-    """Draw a card, of the id `place`, that holds a table alone: the page's table `name`, which it offers; see `table`."""
-    head = get_template("components/card_head.html").render(card_head(context, title, table=name))
+    """Draw a card, its id `place`, that is one table, the page's `name`: see `card_head` and `table`."""
+    head = get_template("components/card_head.html").render(card_head(context, title, table=name, offered=offered))
     return format_html(
         '<section class="card"{}>{}{}</section>',
         format_html(' id="{}"', place) if place else "",
