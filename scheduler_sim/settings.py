@@ -93,6 +93,8 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "scheduler_sim.display.context.page",
             ],
+            # What every page is made of.
+            "builtins": [f"scheduler_sim.display.templatetags.{name}" for name in ("components", "pages", "policies")],
         },
     },
 ]

@@ -202,6 +202,7 @@ def row_button(words: str, what: str, number: int, does: str, place: str) -> dic
 
 
 @register.simple_tag
-def crumbs(route: str, words: str) -> SafeString:
-    """Draw the way back to the list that a page belongs to."""
-    return format_html('<nav class="crumbs" aria-label="Breadcrumb"><a href="{}">{}</a></nav>', reverse(route), words)
+def crumbs(route: str, words: str, title: object = "") -> SafeString:
+    """Draw the way back to the list that a page belongs to, and below it the page's `title`, where it is given."""
+    way = format_html('<nav class="crumbs" aria-label="Breadcrumb"><a href="{}">{}</a></nav>', reverse(route), words)
+    return way + format_html("<h1>{}</h1>", title) if title else way
