@@ -252,12 +252,13 @@ def test_bounds_are_ranks_of_the_starts_that_were_played_and_widened() -> None:
 
 
 def test_forecasts_are_scored() -> None:
+    known = (40.0, *[50.0] * 4)
     jobs = (
-        Expected("1", "", "", "", "expected", 50.0, 40.0, 70.0, 90.0),
-        Expected("2", "", "", "", "expected", 50.0, 40.0, None, None),
+        Expected("1", "", "", "", "expected", 90.0, (*known, *[70.0] * 4)),
+        Expected("2", "", "", "", "expected", None, (*known, *[None] * 4)),
         Expected("3", "", "", "", "never"),
-        Expected("4", "", "", "", "expected", 50.0, 40.0, 70.0, 60.0),
-        Expected("5", "", "", "", "expected", 50.0, 40.0, 70.0, 60.0),
+        Expected("4", "", "", "", "expected", 60.0, (*known, *[70.0] * 4)),
+        Expected("5", "", "", "", "expected", 60.0, (*known, *[70.0] * 4)),
     )
     found = Forecast(30.0, jobs, 10, 0, 0, 0, 100.0, (), ())
     scored = score(found, {"1": [20.0, 60.0], "2": [500.0], "3": [40.0], "4": [80.0], "6": [1.0]})

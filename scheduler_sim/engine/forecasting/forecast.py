@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -29,11 +28,9 @@ class Expected:
         job, user, partition: its number, who submitted it, and where.
         reason: why it waits, in Slurm's words.
         kind: `expected`, `never` (it can never start as things are) or `held` (somebody must release it first).
-        start_at, earliest_at, latest_at: the median of the starts that were played, and the interval of 80 %; None
-            where it did not start up to the horizon in so many of them, and for those of other kinds.
         slurm_start_at: when Slurm itself expects it to start, None where squeue does not say.
-        deciles: by when it will have started with a chance of 10, 20, ... 90 %; the bounds and the median are among
-            them, infinite ones None.
+        deciles: by when it will have started with a chance of 10, 20, ... 90 %; None where it did not start up to the
+            horizon in so many of the futures that were played. Jobs of other kinds than `expected` have none.
     """
 
     job: str
@@ -41,11 +38,23 @@ class Expected:
     partition: str
     reason: str
     kind: str
-    start_at: float | None = None
-    earliest_at: float | None = None
-    latest_at: float | None = None
     slurm_start_at: float | None = None
     deciles: tuple[float | None, ...] = ()
+
+    @property
+    def start_at(self) -> float | None:
+        """The median of the starts that were played."""
+        return self.deciles[4] if self.deciles else None
+
+    @property
+    def earliest_at(self) -> float | None:
+        """Where the interval of 80 % begins."""
+        return self.deciles[0] if self.deciles else None
+
+    @property
+    def latest_at(self) -> float | None:
+        """Where the interval of 80 % ends, None where that is not known."""
+        return self.deciles[-1] if self.deciles else None
 
 
 @dataclass(frozen=True)
@@ -134,7 +143,7 @@ def _told(future: Future, starts: FloatArray, jobs: Sequence[QueuedJob], seed: i
     now, by_name = future.present, {job.job: job for job in jobs}
     bounds = deciles(starts, now.now) + future.zero_at
 
-    def expected(name: str, kind: str, reason: str = "", **known: Any) -> Expected:
+    def expected(name: str, kind: str, reason: str = "", deciles: tuple[float | None, ...] = ()) -> Expected:
         job = by_name[name]
         return Expected(
             job=name,
@@ -143,15 +152,13 @@ def _told(future: Future, starts: FloatArray, jobs: Sequence[QueuedJob], seed: i
             reason=reason or job.reason or "None",
             kind=kind,
             slurm_start_at=job.started,
-            **known,
+            deciles=deciles,
         )
 
     found = []
     for name, row in zip(now.workload.external_id[now.running :].tolist(), bounds.T.tolist(), strict=True):
         told = tuple(None if value == np.inf else value for value in row)
-        found.append(
-            expected(name, "expected", start_at=told[4], earliest_at=told[0], latest_at=told[-1], deciles=told)
-        )
+        found.append(expected(name, "expected", deciles=told))
     found.sort(key=lambda one: (one.start_at is None, one.start_at or 0.0))
     found += [expected(name, "never", reason) for name, reason in sorted(now.never.items())]
     found += [expected(name, "held") for name in now.held]
