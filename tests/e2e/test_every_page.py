@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e.test_dashboard import AXE
+from tests.e2e.test_dashboard import AXE, needs_axe
 
 PAGES = (
     "/",
@@ -95,7 +95,7 @@ def test_every_page_shows_its_numbers_without_scripts(visit, path):
     assert one.page.locator("table, dl, form, pre").count() > 0
 
 
-@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed (npm ci does).")
+@needs_axe
 def test_axe_finds_no_serious_fault_in_light_or_dark(visit):
     # The checker is put in from outside, which the pages' own policy would refuse.
     one = visit(color_scheme="light", bypass_csp=True)
