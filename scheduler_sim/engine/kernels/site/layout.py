@@ -367,8 +367,8 @@ def _in_lines(size: int, kind: Any) -> Any:
 def _stand_alone(first: IntArray, entry_task: IntArray, limits: LimitTable, arrays: IntArray) -> IntArray:
     """Return which entries no limit and no array binds, whose tasks have no other, shape (entries,)."""
     is_bound = np.diff(limits.first)[limits.entry_set] > 0
-    alone = ~is_bound & (arrays[entry_task] == 0) & (np.diff(first)[entry_task] == 1)
-    return alone.astype(np.int64)
+    alone: IntArray = (~is_bound & (arrays[entry_task] == 0) & (np.diff(first)[entry_task] == 1)).astype(np.int64)
+    return alone
 
 
 def _former(queued: int, words: int) -> dict[str, Any]:
