@@ -22,9 +22,10 @@ EVERYWHERE = ("jit", "linked", "kernels.records", "kernels.calling")
 def digest(module: str) -> str:
     """Return a short hash of what the compiled functions of a module come from.
 
-    That is the source of the module and of all modules whose compiled functions it calls, directly or not, and the
-    constants that stand in them, whichever way they were worked out: Numba writes them into its code. What Numba can
-    do nothing with (functions that are not compiled, classes) counts only where it stands in one of these sources.
+    That is the source of the module and of all modules whose compiled functions it calls or whose named tuples it
+    reads, directly or not, and the constants that stand in them, whichever way they were worked out: Numba writes them
+    into its code. What Numba can do nothing with (functions that are not compiled, other classes) counts only where it
+    stands in one of these sources.
 
     Args:
         module: the name of a loaded module of the engine; at the time of its first compiled function will do.
@@ -94,9 +95,11 @@ def _called(module: str) -> Iterator[str]:
         if isinstance(value, (tuple, list)):
             ahead.extend(value)
         else:
-            # A compiled function has the one, an intrinsic of Numba's the other.
-            function = getattr(value, "py_func", None) or getattr(value, "_defn", None)
-            name = value.__name__ if isinstance(value, ModuleType) else getattr(function, "__module__", "")
+            is_tuple = isinstance(value, type) and issubclass(value, tuple)
+            # A compiled function has the one, an intrinsic of Numba's the other. A named tuple's module says how
+            # compiled code reads its fields, which may be more than their names tell (`kernels.records`).
+            home = value if is_tuple else getattr(value, "py_func", None) or getattr(value, "_defn", None)
+            name = value.__name__ if isinstance(value, ModuleType) else getattr(home, "__module__", "")
             if name.startswith(f"{_PACKAGE}."):
                 yield name
 

@@ -1,5 +1,6 @@
 """Compiled code on disk, which any process may have made and any may read."""
 
+import importlib
 import os
 import shutil
 import subprocess
@@ -182,15 +183,23 @@ def test_what_teaches_numba_counts_for_every_kernel() -> None:
     assert teaching <= {engine.joinpath(*name.split(".")).with_suffix(".py") for name in sources.EVERYWHERE}
 
 
-def test_an_intrinsic_counts_for_the_kernels_that_have_it_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    from scheduler_sim.engine.kernels.cluster import loop
-    from scheduler_sim.engine.kernels.structures import prefetch
-
-    before = sources.digest(loop.__name__)
+@pytest.mark.parametrize(
+    ("module", "counted"),
+    [
+        pytest.param("cluster.loop", "structures.prefetch", id="an intrinsic"),
+        # What its fields hold, records among them, stands in the module of a named tuple alone.
+        pytest.param("site.hold", "site.state", id="a named tuple"),
+        pytest.param("site.hold", "structures.gang_buffer", id="a record that a named tuple's module lays out"),
+    ],
+)
+def test_what_a_kernel_has_at_hand_counts(module: str, counted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, counts = (f"scheduler_sim.engine.kernels.{one}" for one in (module, counted))
+    importlib.import_module(name)
+    before = sources.digest(name)
     parts = sources._whole_part
 
     def edited(name: str) -> object:
-        return parts(name)._replace(hash="edited") if name == prefetch.__name__ else parts(name)
+        return parts(name)._replace(hash="edited") if name == counts else parts(name)
 
     monkeypatch.setattr(sources, "_whole_part", edited)
-    assert sources.digest(loop.__name__) != before
+    assert sources.digest(name) != before
