@@ -4,6 +4,7 @@
 
 Everything is measured in one run on the same rows, with all keys, constraints and indexes in place; each way is taken
 `--repeat` times and the quickest counts, because other programs only ever slow it down. The slow ways take fewer rows.
+The rows are made before, as the data frame is, so that what is timed is the writing alone.
 It works in a run of its own and removes it.
 """
 
@@ -44,9 +45,10 @@ BATCH_ROWS = 5_000
 """As the runner hands them over."""
 
 Columns = dict[str, Any]
+Batch = dict[str, Columns]
 
 
-def batches(rows: int) -> Iterator[dict[str, Columns]]:
+def batches(rows: int) -> Iterator[Batch]:
     """Give the rows as a run produces them: a little of every policy at a time."""
     each = BATCH_ROWS // len(POLICIES)
     tasks = rows // len(POLICIES)
@@ -55,12 +57,10 @@ def batches(rows: int) -> Iterator[dict[str, Columns]]:
         yield {policy: made_up_placements(first, last, seed) for seed, policy in enumerate(POLICIES)}
 
 
-def frame(rows: int) -> pd.DataFrame:
+def frame(made: list[Batch]) -> pd.DataFrame:
     """Return the same rows as a data frame."""
     parts = [
-        pd.DataFrame({"run_id": 1, "scheduler": policy, **part})
-        for batch in batches(rows)
-        for policy, part in batch.items()
+        pd.DataFrame({"run_id": 1, "scheduler": policy, **part}) for batch in made for policy, part in batch.items()
     ]
     return pd.concat(parts, ignore_index=True)
 
@@ -98,21 +98,21 @@ def empty() -> None:
     SchedulerResult.objects.all()._raw_delete("default")
 
 
-def through_writer(run: Run, rows: int) -> None:
+def through_writer(run: Run, made: list[Batch]) -> None:
     """Write as a run does: the bounded threads, progress and counts committed with the rows."""
     SimulationState.objects.filter(run=run).update(progress={})
     progress = dict.fromkeys(POLICIES, 0)
     with ResultWriter(run=run) as writer:
-        for batch in batches(rows):
+        for batch in made:
             for policy, part in batch.items():
                 progress[policy] += len(part["task_id"])
             writer.put(ResultBatch(parts=batch, progress=dict(progress), clock_time=0.0))
 
 
-def columns_at_once(run: Run, rows: int) -> None:
+def columns_at_once(run: Run, made: list[Batch]) -> None:
     """Write in transactions of 20,000 rows without the thread and the progress."""
     held: list[Columns] = []
-    for batch in batches(rows):
+    for batch in made:
         held += [{"run_id": run.pk, "scheduler": policy, **part} for policy, part in batch.items()]
         if len(held) >= 4 * len(POLICIES):
             insert_blocks(SchedulerResult, held, near="task_id")
@@ -120,16 +120,16 @@ def columns_at_once(run: Run, rows: int) -> None:
     insert_blocks(SchedulerResult, held, near="task_id")
 
 
-def by_bulk_create(run: Run, rows: int) -> None:
+def by_bulk_create(run: Run, made: list[Batch]) -> None:
     """Write through model objects."""
-    for batch in batches(rows):
+    for batch in made:
         for policy, part in batch.items():
             insert_objects(SchedulerResult, {"run_id": run.pk, "scheduler": policy, **part})
 
 
-def one_at_a_time(run: Run, rows: int) -> None:
+def one_at_a_time(run: Run, made: list[Batch]) -> None:
     """Write as the old system's database path did: an object, a transaction and a re-reading a row."""
-    for batch in batches(rows):
+    for batch in made:
         for policy, part in batch.items():
             names = [name for name in part if name != "model_version"]
             for values in zip(*(part[name].tolist() for name in names), strict=True):
@@ -152,7 +152,7 @@ def csv_writer(data: pd.DataFrame, path: Path) -> None:
         csv.writer(file).writerows(data.itertuples(index=False))
 
 
-def physical_limit(rows: int) -> float:
+def physical_limit(made: list[Batch]) -> float:
     """COPY into an unlogged table without keys, constraints or indexes; return the seconds without making the rows."""
     table = "benchmark_heap"
     with connection.cursor() as cursor:
@@ -164,7 +164,7 @@ def physical_limit(rows: int) -> float:
     try:
         blocks = [
             prepare(SchedulerResult, {"run_id": 1, "scheduler": policy, **part})
-            for batch in batches(rows)
+            for batch in made
             for policy, part in batch.items()
         ]
         began = time.perf_counter()
@@ -206,13 +206,14 @@ def main() -> None:
     run = Run.objects.create(name=workload.name, workload=workload, cluster={}, policies=list(POLICIES))
     SimulationState.objects.create(run=run)
     run.begin()
-    few = max(rows // 500, 1000)
+    few, part = max(rows // 500, 1000), rows // 20
+    made, fewest, fewer = (list(batches(count)) for count in (rows, few, part))
     print(f"{connection.vendor}, load {os.getloadavg()[0]:.1f}")
     print(f"{'way':58} {'rows':>10} {'rows/s':>12} {'memory':>12}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.csv"
         remove = lambda: path.unlink(missing_ok=True)  # noqa: E731
-        data = frame(rows)
+        data = frame(made)
         csv_speed = measure(
             "pandas.to_csv", rows, lambda: data.to_csv(path, index=False), before=remove, repeat=arguments.repeat
         )
@@ -222,21 +223,20 @@ def main() -> None:
             "old system: one csv row at a time", few, lambda: csv_append(small, path), before=remove, repeat=1
         )
     single = measure(
-        "old system: one database row at a time", few, lambda: one_at_a_time(run, few), before=empty, repeat=1
+        "old system: one database row at a time", few, lambda: one_at_a_time(run, fewest), before=empty, repeat=1
     )
-    part = rows // 20
-    measure("bulk_create", part, lambda: by_bulk_create(run, part), before=empty, repeat=1)
+    measure("bulk_create", part, lambda: by_bulk_create(run, fewer), before=empty, repeat=1)
     measure(
         "columns, 20,000 rows a transaction",
         rows,
-        lambda: columns_at_once(run, rows),
+        lambda: columns_at_once(run, made),
         before=empty,
         repeat=arguments.repeat,
     )
     speed = measure(
         "the run's writer: threads, progress, counts",
         rows,
-        lambda: through_writer(run, rows),
+        lambda: through_writer(run, made),
         before=empty,
         repeat=arguments.repeat,
     )
@@ -244,7 +244,7 @@ def main() -> None:
         measure(
             "limit: COPY into an unlogged table without indexes",
             rows,
-            lambda: physical_limit(rows),
+            lambda: physical_limit(made),
             before=empty,
             repeat=1,
         )
