@@ -75,7 +75,7 @@ class Command(ExplainedCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         site, notes, files = _read(options)
-        stored = None
+        stored, created = None, False
         if options["output"] is not None:
             try:
                 options["output"].write_text(sites.write_site(site), encoding="utf-8")
