@@ -27,7 +27,7 @@ def laid_out(simulation: Simulation) -> Simulation:
     if outcome.history is not None:
         outcome = replace(outcome, history=_columns(outcome.history))
     found = copy(simulation)
-    found.kernel = _StoredKernel(outcome, kernel.agent, queued=kernel.queued, running=kernel.running)
+    found.kernel = _StoredKernel(outcome, kernel.agent, kernel.queued, kernel.running, now=kernel.clock)
     return found
 
 
@@ -78,17 +78,18 @@ class StoredSchedule(Simulation):
 
 @dataclass
 class _StoredKernel:
-    """A kernel without events."""
+    """A kernel without events; `now` is its clock, None for the last end."""
 
     stored: Outcome
     agent: dict[str, Any] | None = None
     queued: int = 0
     running: int = 0
     full: bool = False
+    now: float | None = None
 
     @property
     def clock(self) -> float:
-        return float(self.stored.finish_time.max(initial=0.0))
+        return float(self.stored.finish_time.max(initial=0.0)) if self.now is None else self.now
 
     @property
     def finished(self) -> int:

@@ -58,7 +58,8 @@ def is_played(order, backfill, placement):
     """Tell whether three parts are played together, and not only each two of them.
 
     With `OWN_KERNELS` what reserves is played behind fcfs alone: behind a queue that is sorted or chosen from at each
-    instant five kernels of twenty seconds each would be compiled for nothing else.
+    instant five kernels of twenty seconds each would be compiled for nothing else. A run with `TEST_DEPTH` above 1
+    plays these, too.
     """
     reserves = backfill.name in ("easy", "conservative")
     return depth.DEPTH > 1 or order.name == "fcfs" or not reserves or placement.name not in OWN_KERNELS

@@ -153,6 +153,8 @@ def test_a_function_of_the_task_alone_may_stop_tasks_as_any_order() -> None:
         (lambda task: (task.estimate, -1.0), "The slope of mine is -1 for task 1, not a finite number from 0 up"),
         (lambda _task: "late", "mine returns a text, where a real number or a pair of them was expected"),
         (lambda task: (task.cpus, 0, 0), "mine returns 3 values, where a real number or a pair"),
+        (lambda task: (task.cpus,), "mine returns a tuple of 1, where a real number or a pair"),
+        (lambda _task: (), "mine returns a tuple of 0, where a real number or a pair"),
         (lambda task: task.cpus if task.user else None, "mine returns None for some tasks, where"),
         (lambda _task, now: (now.time, 0.0), r"mine returns 2 values, where a real number was expected\."),
         (3, "mine is no function, but 3"),

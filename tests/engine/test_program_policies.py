@@ -16,6 +16,7 @@ from scheduler_sim import engine as sim
 from scheduler_sim.engine.policies import ORDERS
 from scheduler_sim.engine.policies.origin import program_digest, source_digest
 from scheduler_sim.engine.policies.program import Program, ProgramDecider
+from scheduler_sim.engine.stored_schedule import laid_out
 from tests.conftest import ROOT
 from tests.engine.own import own_policies
 from tests.engine.test_own_policies import NODES, random_tasks
@@ -223,6 +224,20 @@ def test_a_class_that_can_be_closed_is_closed_at_the_end_and_where_it_is_refused
     with pytest.raises(sim.InvalidPolicy, match="never ends"):
         sim.play(TWO, "hpc-2", "mine")
     assert len(closed) == 2
+    half = sim.Simulation(TWO.head(1), sim.load_cluster("hpc-4"), sim.parse_policy("mine"))
+    half.advance(max_events=1)
+    assert laid_out(half).clock == half.clock
+
+    class Leaves(Mine):
+        def decide(self, state: Any) -> Any:
+            raise ValueError("no choice")
+
+        def close(self) -> None:
+            sys.exit(3)
+
+    sim.deciding("leaves")(Leaves)
+    with pytest.raises(sim.InvalidPolicy, match="no choice"):
+        sim.play(TWO, "hpc-4", "leaves")
 
 
 def test_a_digest_is_of_the_program_and_not_of_the_machine(tmp_path: Path) -> None:

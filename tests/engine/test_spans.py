@@ -81,6 +81,8 @@ def test_windows_hold_what_a_plain_sum_says(given: tuple[FloatArray, ...]) -> No
         assert held_by_window(start, end, amount, edges).tolist() == held_plainly(start, end, amount, edges).tolist()
     found = highest_by_window(np.sort(start), np.sort(end), edges)
     assert found.tolist() == highest_plainly(start, end, edges)
+    unknown = np.append(np.sort(start), np.nan), np.append(np.sort(end), [np.nan, np.nan])
+    assert highest_by_window(*unknown, edges).tolist() == found.tolist()
 
 
 def test_the_whole_run_may_have_no_length() -> None:

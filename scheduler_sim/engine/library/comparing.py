@@ -89,8 +89,8 @@ def study(
         EngineError: one sentence on what cannot be played; InvalidParameter for no seed, one or a cluster given
             twice, or an unknown figure.
     """
-    drawn = list(range(1, seeds + 1) if isinstance(seeds, int) else seeds)
-    loads = (loads,) if isinstance(loads, int | float) else loads
+    drawn = list(range(1, seeds + 1) if isinstance(seeds, int | np.integer) else seeds)
+    loads = (loads,) if isinstance(loads, int | float | np.number) else loads
     figures = (figures,) if isinstance(figures, str) else figures
     for what, several in (("seed", drawn), ("load", list(loads)), ("figure", list(figures))):
         if not several:

@@ -84,7 +84,7 @@ def whole_number(name: str, value: Any, *, least: int | None = None) -> int:
         InvalidParameter: it is none, or below the least.
     """
     try:
-        found = operator.index(value)
+        found = None if isinstance(value, bool) else operator.index(value)
     except TypeError:
         found = None
     if found is None or (least is not None and found < least):

@@ -152,13 +152,14 @@ def _policies(given: str | Policy | Iterable[str | Policy]) -> list[Policy]:
     """Return the policies, each once.
 
     Raises:
-        InvalidPolicy: none at all, a name that means nothing, or one given twice.
+        InvalidPolicy: none at all, what is no policy, a name that means nothing, or one given twice.
     """
     if isinstance(given, str):
         return parse_policies(given)
-    given = [given] if isinstance(given, Policy) else list(given)
-    if other := next((one for one in given if not isinstance(one, str | Policy)), None):
-        raise InvalidPolicy(f"A policy is a text such as 'sjf+easy', or a Policy, not {other!r}.")
+    given = list(given) if isinstance(given, Iterable) else [given]
+    for one in given:
+        if not isinstance(one, str | Policy):
+            raise InvalidPolicy(f"A policy is a text such as 'sjf+easy', or a Policy, not {one!r}.")
     if several := next((one for one in given if isinstance(one, str) and len(split_outside(one, ",")) > 1), None):
         raise InvalidPolicy(
             f"{several!r} is several policies in one text; give one text, or a list of one policy each."

@@ -9,6 +9,7 @@ from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntAr
 
 SIZE_BINS_PER_DECADE = 4
 NO_BIN = np.iinfo(np.int64).min
+"""Stands for the bin of a size that has no finite logarithm."""
 FRACTION_BINS = 20
 """Equal bins over 0 to 1; the last one holds 1 itself."""
 
@@ -16,11 +17,11 @@ FRACTION_BINS = 20
 def size_bins(workload: Workload) -> IntArray:
     """Return the bin of each task's size, a quarter of a decade each, shape (n,); `NO_BIN` for a size without one.
 
-    The run time is the size of a task whose size is not known; tasks of size 0 have no logarithm.
+    The run time is the size of a task whose size is not known; sizes of 0 and without end have no bin.
     """
     size = np.where(np.isnan(workload.size), workload.runtime, workload.size)
     bins = np.full(len(size), NO_BIN)
-    sized = size > 0
+    sized = np.isfinite(size) & (size > 0)
     bins[sized] = np.floor(np.log10(size[sized]) * SIZE_BINS_PER_DECADE)
     return bins
 

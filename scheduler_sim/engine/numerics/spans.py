@@ -56,10 +56,12 @@ def highest_by_window(start: FloatArray, end: FloatArray, edges: FloatArray) -> 
 
     Args:
         start, end: shape (n,), seconds, each in ascending order: which start belongs to which end does not matter.
+            NaN, which sorts last, is what never comes.
         edges: shape (k + 1,), as for `window_of`.
     """
     highest = np.zeros(len(edges) - 1, np.int64)
-    _raise(np.ascontiguousarray(start), np.ascontiguousarray(end), edges, highest)
+    start, end = (np.ascontiguousarray(times[: np.searchsorted(times, np.nan)]) for times in (start, end))
+    _raise(start, end, edges, highest)
     return highest
 
 

@@ -161,8 +161,11 @@ def _returned(name: str, score: Any, *arguments: Any) -> Any:
     kinds = tuple(cast("Any", numba).typeof(one) for one in arguments)
     score.compile(kinds)
     found = score.overloads[kinds].signature.return_type
-    parts = tuple(found) if isinstance(found, types.BaseTuple) and len(arguments) == 1 else (found,)
-    if len(parts) > 2 or not all(isinstance(part, types.Integer | types.Float | types.Boolean) for part in parts):
+    is_tuple = isinstance(found, types.BaseTuple) and len(arguments) == 1
+    parts = tuple(found) if is_tuple else (found,)
+    if (is_tuple and len(parts) != 2) or not all(
+        isinstance(part, types.Integer | types.Float | types.Boolean) for part in parts
+    ):
         pair = " or a pair of them" if len(arguments) == 1 else ""
         raise InvalidPolicy(f"{name} returns {_in_words(found)}, where a real number{pair} was expected.")
     return found
@@ -180,7 +183,7 @@ def _in_words(kind: Any) -> str:
         (types.Complex, "a complex number"),
     )
     if isinstance(kind, types.BaseTuple):
-        return f"{len(kind)} values"
+        return f"{len(kind)} values" if len(kind) > 1 else f"a tuple of {len(kind)}"
     return next((word for known, word in words if isinstance(kind, known)), str(kind))
 
 

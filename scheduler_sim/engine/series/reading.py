@@ -223,6 +223,13 @@ def _number(value: Any) -> float:
         return float("inf")
 
 
+def _are_seconds(times: list[Any]) -> bool:
+    """Tell whether all times are numbers that read as seconds since 1970, whatever parts of one their name tells."""
+    return all(
+        not isinstance(value, np.datetime64) and _DATED_FROM <= _number(value) < _PARTS_FROM[-1][0] for value in times
+    )
+
+
 def _instant(value: Any, unit: float, *, is_zoned: bool) -> tuple[float, bool, bool]:
     """Return seconds, whether they are a date, and whether it names its zone, which a date that is no text does or not.
 
@@ -273,6 +280,8 @@ def _assembled(
     if not read[0]:
         raise InvalidTrace(f"{name} holds no rows.")
     counted, seconds = time_unit(columns.time)
+    if seconds < 1 and _are_seconds(read[0]):
+        counted, seconds = "", 1.0
     instants = [_instant(value, seconds, is_zoned=columns.is_zoned) for value in read[0]]
     times = np.array([instant[0] for instant in instants], np.float64)
     values = np.array([_number(value) for value in read[1]], np.float64)

@@ -49,6 +49,9 @@ _SECONDS |= {"milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9}
 _USUAL = {"carbon": (2.0, 2500.0), "price": (-5.0, 5.0), "pue": (1.0, 4.0), "temperature": (-60.0, 60.0)}
 """Between what means lie, in the kind's own unit, that electricity and machine rooms really have."""
 _CARBON_DIOXIDE = re.compile(r"co[2₂][ -]?(?:eq?)?(?![^\W\d_])")
+_TIME_UNIT = re.compile(r"^([^\W\d_]+)$|(?<!\d)_([^\W\d_]+)$|[(\[]\s*([^\W\d_]+)\s*[)\]]")
+"""Where a name of a column of times tells a unit: alone, at the end behind `_`, or alone in brackets. Other words are
+places (`US/Pacific`) and lengths of steps (`5 min`)."""
 _WORD = re.compile(r"[^\W\d_]+|[$€£¥¢]")
 
 
@@ -70,7 +73,8 @@ def other_unit(kind: Kind, unit: str, column: str) -> str:
 
 def time_unit(column: str) -> tuple[str, float]:
     """Return what the name of a column of times says that numbers in it count, and its seconds; empty for seconds."""
-    told = next((_TIME[word] for word in _WORD.findall(column.casefold()) if word in _TIME), "")
+    words = (found[found.lastindex or 0] for found in _TIME_UNIT.finditer(column.strip().casefold()))
+    told = next((_TIME[word] for word in words if word in _TIME), "")
     return told, _SECONDS.get(told, 1.0)
 
 

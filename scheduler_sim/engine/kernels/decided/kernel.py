@@ -114,7 +114,7 @@ class DecidedKernel(BaseKernel):
         try:
             self._play(until, events)
         except BaseException:
-            with suppress(Exception):
+            with suppress(Exception, SystemExit):
                 close()
             raise
         if self.finished == len(self._workload):
