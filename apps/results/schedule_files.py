@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 
-from scheduler_sim.columnar.kept_files import files_beyond, written_whole
+from scheduler_sim.columnar.kept_files import files_beyond, mark_used, written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -93,10 +93,18 @@ def schedule_read(run: Any, scheduler: str) -> dict[str, np.ndarray] | None:
     path = _path(run, scheduler)
     try:
         # At once: each look into a file lets other threads go first.
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        logger.warning("The schedule %s is not read: %s", path, error)
+        return None
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             rows = int(archive[_ROWS])
             found = {name: _whole(name, archive[name], rows) for name in COLUMNS}
-    except FileNotFoundError:
+    except MemoryError as error:
+        logger.warning("The schedule %s is not read: %s", path, error)
         return None
     # A damaged file says anything; whatever comes of reading it, it is not used.
     except Exception as error:  # noqa: BLE001  (whatever NumPy and zipfile raise of bytes that are none of theirs)
@@ -104,17 +112,15 @@ def schedule_read(run: Any, scheduler: str) -> dict[str, np.ndarray] | None:
         with suppress(OSError):
             path.unlink()
         return None
-    with suppress(OSError):
-        # When it was used last, for `files_beyond`.
-        path.touch()
+    mark_used(path)
     return found
 
 
 def schedules_forget(run_number: int) -> None:
     """Take away the files of a run with this primary key."""
-    for path in folder().glob(f"{run_number}-*{_SUFFIX}"):
-        with suppress(OSError):
-            path.unlink()
+    with suppress(OSError):
+        for path in folder().glob(f"{run_number}-*{_SUFFIX}"):
+            path.unlink(missing_ok=True)
 
 
 def _path(run: Any, scheduler: str) -> Path:

@@ -20,7 +20,7 @@ import numpy as np
 from django.conf import settings
 
 from scheduler_sim import engine
-from scheduler_sim.columnar.kept_files import files_beyond, written_whole
+from scheduler_sim.columnar.kept_files import files_beyond, mark_used, written_whole
 from scheduler_sim.engine.workloads.columns import IntArray
 from scheduler_sim.engine.workloads.requests import NAMES, Requests
 from scheduler_sim.engine.workloads.throughputs import Throughputs
@@ -106,9 +106,7 @@ def task_file_read(name: str) -> FiledTasks | None:
     except Exception as error:  # noqa: BLE001  (whatever Arrow raises of bytes that are none of its own)
         _refuse(path, error)
         return None
-    with suppress(OSError):
-        # When it was used last, for `task_files_beyond`.
-        path.touch()
+    mark_used(path)
     return found
 
 

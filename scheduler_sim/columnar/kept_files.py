@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -37,18 +38,28 @@ def files_beyond(folder: Path, suffix: str, most: float, *, names: set[str] | No
     Those used longest ago go first, as the time of their last change tells.
 
     Args:
-        suffix: of the files; others than these, and those that are being written, are not looked at.
+        suffix: of the files; others than these are not looked at, nor are those that are being written. What was not
+            written to its end goes.
         names: of the files that something names, without the suffix; where given, others go too, unless they are so
             new that a process may be about to name them.
     """
     old = time.time() - ABANDONED_SECONDS
     taken, gone = 0, {}
     for path, status in sorted(_files(folder, suffix), key=lambda one: one[1].st_mtime, reverse=True):
-        is_nobodys = names is not None and path.stem not in names and status.st_mtime < old
+        is_passing, is_old = path.suffix == _PASSING, status.st_mtime < old
+        if is_passing and not is_old:
+            continue
+        is_nobodys = is_passing or (is_old and names is not None and path.stem not in names)
         taken += 0 if is_nobodys else status.st_size
         if is_nobodys or taken > most:
             gone[path] = status.st_size
     return gone
+
+
+def mark_used(path: Path) -> None:
+    """Let a file count as used now; one that was taken away meanwhile stays away."""
+    with suppress(OSError):
+        os.utime(path)
 
 
 def _files(folder: Path, suffix: str) -> Iterator[tuple[Path, Any]]:

@@ -3,12 +3,13 @@
     python -m scheduler_sim.web.serve --processes 2 --port 8000
 
 The port is opened once, here, and every process takes connections from it: one that is busy takes fewer, and when one
-falls those that wait are taken by the others. A fallen process is replaced; SIGTERM and SIGINT end all. Nothing of
-Django is loaded in this process, so that it costs next to no memory.
+falls those that wait are taken by the others. A fallen process is replaced; SIGTERM, SIGINT and the end of the terminal
+end all. Nothing of Django is loaded in this process, so that it costs next to no memory.
 """
 
 import argparse
 import ctypes
+import functools
 import os
 import select
 import signal
@@ -26,6 +27,8 @@ LONGEST_PAUSE = 30.0
 
 GIVE_UP_AFTER = 4
 """Processes that fell soon after their start, one after the other, after which nobody waits for one that does not."""
+
+ENDING = frozenset((signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
 
 END_SECONDS = 15.0
 """How long the processes may take to end; daphne gives its connections ten."""
@@ -57,14 +60,14 @@ class Crew:
         for end in (told, telling):
             os.set_blocking(end, False)
         signal.set_wakeup_fd(telling)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        for number in (*ENDING, signal.SIGCHLD):
             signal.signal(number, lambda *_: None)
         try:
             while not self._is_hopeless():
                 self._start_missing()
                 wait = None if len(self._began) == self._count else max(self._next_start - time.monotonic(), 0.0)
                 select.select([told], [], [], wait)
-                if {signal.SIGTERM, signal.SIGINT}.intersection(_read(told)):
+                if ENDING.intersection(_read(told)):
                     return 0
                 self._bury()
             self._say("The server processes end soon after they start; see what they said.")
@@ -83,7 +86,7 @@ class Crew:
                 pass_fds=self._descriptors,
                 # Its own group, so that Ctrl+C in a terminal reaches it once, by way of this process.
                 process_group=0,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 there is one thread
+                preexec_fn=functools.partial(_end_with_parent, os.getpid()),  # noqa: PLW1509 there is one thread
             )
             self._began[process] = time.monotonic()
 
@@ -116,25 +119,29 @@ def _read(descriptor: int) -> bytes:
         return b""
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(parent: int) -> None:
     """Let the system end this process when the one that started it is killed; it knows that on Linux alone."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(1)
 
 
 def main() -> int:
     """Read the command line, open the port, and serve."""
     parser = argparse.ArgumentParser(description="Serve the site by several processes on one port.")
-    parser.add_argument("--bind", default="127.0.0.1", help="address to listen at (%(default)s)")
+    parser.add_argument("--bind", default="127.0.0.1", help="IPv4 address to listen at (%(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="port to listen at (%(default)s)")
     parser.add_argument("--processes", type=int, default=1, help="how many; one a core at most (%(default)s)")
     parser.add_argument("--verbosity", type=int, default=0, help="of daphne; 1 is a line a request (%(default)s)")
     arguments = parser.parse_args()
     if arguments.processes < 1:
         parser.error("--processes must be at least 1.")
-    family = socket.AF_INET6 if ":" in arguments.bind else socket.AF_INET
+    if ":" in arguments.bind:
+        # Daphne takes an open port for one of IPv4, and then reads other addresses of its clients than theirs.
+        parser.error("--bind takes an IPv4 address; one process serves IPv6: daphne -b ADDRESS -p PORT.")
     try:
-        port = socket.create_server((arguments.bind, arguments.port), family=family, backlog=512)
+        port = socket.create_server((arguments.bind, arguments.port), backlog=512)
     except (OSError, OverflowError) as error:
         parser.error(f"Nothing can listen at {arguments.bind}, port {arguments.port}: {error}.")
     with port:

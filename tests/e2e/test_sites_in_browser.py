@@ -42,6 +42,8 @@ def test_files_are_uploaded_read_stored_edited_compared_and_played_on(visit: Vis
     assert page.get_by_role("row").filter(has_text="PaintedIn=red").is_visible()
 
     page.get_by_role("link", name="Edit", exact=True).click()
+    # Until the page is loaded the button does what it does without scripts, which takes a page of the server's.
+    page.wait_for_url("**/sites/tiny/edit/**", wait_until="load")
     # By keyboard alone: the button after the field counts up, Enter in a field says what would change.
     page.locator("#groups-0-count").focus()
     page.keyboard.press("Tab")

@@ -1,5 +1,6 @@
 """Files of schedules: what they hold is what the database holds, and nothing else is ever read from them."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.dashboard.schedule import placements as schedule
+from apps.live.play import conclusion
 from apps.live.play.runner import Runner
 from apps.results import schedule_files
 from apps.results.models import Run, SchedulerResult
@@ -20,6 +22,7 @@ from apps.results.schedule_files import COLUMNS, schedule_read, schedule_write
 from apps.results.services import placements_delete, run_delete
 from apps.tasks import stored_tasks
 from apps.tasks.stored_tasks import load_tasks
+from scheduler_sim.columnar.kept_files import files_beyond, mark_used
 from tests.conftest import empty_caches
 from tests.live.filed_cases import created_run
 from tests.results.rows import make_run
@@ -187,3 +190,60 @@ def test_those_used_longest_ago_go_and_what_cannot_be_written_is_said(
     schedule_write(run, "fcfs", stored(run, "fcfs"))
     assert "no file of it can be written: not mine" in caplog.text
     assert len(list(files.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("where", "fault"),
+    [
+        ((Path, "read_bytes"), PermissionError("not mine")),
+        ((np, "load"), MemoryError("no room")),
+    ],
+)
+def test_a_good_file_that_cannot_be_read_now_stays(
+    files: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    where: tuple[Any, str],
+    fault: Exception,
+) -> None:
+    run = finished(5)
+    schedule_write(run, "fcfs", stored(run, "fcfs"))
+    with monkeypatch.context() as patched:
+        patched.setattr(*where, Mock(side_effect=fault))
+        assert schedule_read(run, "fcfs") is None
+    assert f"is not read: {fault}" in caplog.text
+    assert is_stored(run, "fcfs")
+
+
+def test_a_file_that_is_taken_away_while_it_is_read_stays_away(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = finished(5)
+    schedule_write(run, "fcfs", stored(run, "fcfs"))
+    [path] = files.iterdir()
+
+    def taken_away(path: Path) -> None:
+        path.unlink()
+        mark_used(path)
+
+    monkeypatch.setattr(schedule_files, "mark_used", taken_away)
+    assert schedule_read(run, "fcfs") is not None
+    assert not path.exists()
+
+
+def test_what_is_being_written_stays_and_what_was_left_half_written_goes(tmp_path: Path) -> None:
+    for name in ("begun.part", "left.part", "held.npz", "other.txt"):
+        tmp_path.joinpath(name).write_bytes(bytes(900))
+    os.utime(tmp_path / "left.part", (0, 0))
+    assert set(files_beyond(tmp_path, ".npz", 1000)) == {tmp_path / "left.part"}
+    assert set(files_beyond(tmp_path, ".npz", 1000, names={"held"})) == {tmp_path / "left.part"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_whose_schedules_cannot_be_left_has_finished(
+    files: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(conclusion, "schedule_write", Mock(side_effect=MemoryError))
+    run = created_run("a run", policies=("fcfs",), keep="results")
+    Runner(run).play()
+    run.refresh_from_db()
+    assert run.status == Run.Status.FINISHED
+    assert "no files of them could be written" in caplog.text

@@ -71,7 +71,7 @@ def test_a_fallen_process_is_replaced_and_all_end_with_the_first(crew: Crew) -> 
     assert is_gone(third)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGHUP])
 def test_no_process_outlives_the_first_whatever_ends_it(crew: Crew, number: signal.Signals) -> None:
     # Those that do not heed the wish to end are made to, except by one that is killed itself.
     deaf = "" if number == signal.SIGKILL else "signal.signal(signal.SIGTERM, signal.SIG_IGN);"
@@ -95,6 +95,7 @@ def test_a_port_that_is_taken_and_a_wrong_number_are_said_in_a_sentence() -> Non
             (["--port", port], f"Nothing can listen at 127.0.0.1, port {port}: [Errno 98] Address already in use"),
             (["--port", "70000"], "Nothing can listen at 127.0.0.1, port 70000: "),
             (["--processes", "0"], "--processes must be at least 1."),
+            (["--bind", "::1"], "--bind takes an IPv4 address; one process serves IPv6: daphne -b ADDRESS -p PORT."),
         ):
             command = [sys.executable, "-m", "scheduler_sim.web.serve", *arguments]
             ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -1,5 +1,6 @@
 """What is done once when every task of a run has finished."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
@@ -22,6 +23,8 @@ from scheduler_sim import engine
 from scheduler_sim.engine.crew import Each
 from scheduler_sim.engine.measuring import fidelity
 from scheduler_sim.engine.measuring.recording import LOG_RESOLUTION
+
+logger = logging.getLogger(__name__)
 
 
 class RowsMissing(DomainError):
@@ -150,10 +153,19 @@ def conclude(
     digests = run_digests(Run.objects.select_related("workload").get(pk=run.pk), tasks=tasks_digest)
     claim.keep()
     run.finish(rows_written=stored, checksum=ending.checksum, digests=digests)
-    if has_schedule_files(run):
+    _leave_schedules(run, players)
+
+
+def _leave_schedules(run: Run, players: list[Player]) -> None:
+    """Leave the schedules in files, without which the run has finished as well."""
+    if not has_schedule_files(run):
+        return
+    try:
         by_key = players[0].task_keys.argsort()
         for player in players:
             schedule_write(run, player.scheduler, player.columns(by_key))
+    except Exception:
+        logger.exception("The schedules of %s are read from the database, for no files of them could be written.", run)
 
 
 def _store_replays(run: Run, players: list[Player], ending: Ending) -> None:
