@@ -15,12 +15,12 @@ import numpy as np
 from scheduler_sim.background.memory import kept_memory
 
 pages = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-# Smaller than what huge pages are asked for, larger than what the C library keeps by itself.
+# Smaller than a huge page, larger than what the C library keeps by itself.
 with {context}:
-    np.ones(2**18)
+    np.ones(2**17)
     before = pages()
     for _ in range(20):
-        np.ones(2**18)
+        np.ones(2**17)
     print(pages() - before)
 """
 
@@ -35,7 +35,7 @@ def pages_taken(context: str) -> int:
 
 @pytest.mark.skipif(memory._glibc() is None, reason="Only glibc is told what to do with freed memory.")
 def test_freed_arrays_are_used_again_without_new_pages() -> None:
-    assert pages_taken("contextlib.nullcontext()") >= 20 * 2**18 * 8 // 4096
+    assert pages_taken("contextlib.nullcontext()") >= 20 * 2**17 * 8 // 4096
     assert pages_taken("kept_memory()") < 100
 
 
