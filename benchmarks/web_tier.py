@@ -148,9 +148,11 @@ def main() -> None:
         ]
         for user in users:
             user.start()
+        # Users who read end later, and ask no more.
+        time.sleep(given.seconds)
+        lasted, spent = time.monotonic() - began, site.processor_seconds() - spent
         for user in users:
             user.join()
-        lasted, spent = time.monotonic() - began, site.processor_seconds() - spent
         over.set()
         if beside.is_alive():
             beside.join()
