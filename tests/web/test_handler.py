@@ -10,7 +10,7 @@ from django.core.cache import BaseCache, caches
 from django.core.signals import request_finished, request_started
 from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
-from django.urls import path
+from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
 
 from scheduler_sim.web.handler import OneThreadHandler
@@ -41,7 +41,14 @@ def form(request: HttpRequest) -> HttpResponse:
     return HttpResponse(request.POST.get("name", "no name"))
 
 
-urlpatterns = [path("form", form), path("plain", plain), path("waiting", waiting), path("caching", caching)]
+urlpatterns = [
+    path("form", form),
+    path("plain", plain),
+    path("waiting", waiting),
+    path("caching", caching),
+    # Which the limits of pages ask for once a process, for their addresses.
+    path("", include("scheduler_sim.urls")),
+]
 
 
 async def ask(handler: OneThreadHandler, address: str, body: bytes = b"", **scope: Any) -> tuple[int, bytes]:
