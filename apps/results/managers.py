@@ -14,6 +14,7 @@ from django.db.models.lookups import Exact
 
 from apps.results.errors import DomainError, UnknownRun, UnknownStudy
 from apps.results.filed_rows import FiledRows, Kinds
+from apps.results.keys import take_keys_anew
 from apps.results.placement_files import ATTEMPTS, PLACEMENTS
 from apps.tasks.managers import key_pages, numbers_of_keys
 from apps.tasks.models import Task
@@ -420,7 +421,7 @@ class SchedulerResultQuerySet(OfRunsQuerySet):
         Raises:
             django.db.IntegrityError: a task is there already, or a value breaks a constraint; nothing is written.
         """
-        _take_keys_anew(connections[self.db], run_id)
+        take_keys_anew(connections[self.db], run_id)
         return insert_blocks(self.model, list(_blocks(run_id, parts, "outcome")), using=self.db, near="task_id")
 
     def with_history(self) -> "SchedulerResultQuerySet":
@@ -469,20 +470,6 @@ class AttemptQuerySet(OfRunsQuerySet):
         # Without objects, signals and cascades: nothing refers to an attempt.
         deleted: int = self.filter(pk__in=keys)._raw_delete(self.db)
         return deleted
-
-
-def _take_keys_anew(connection: Any, run_id: int) -> None:
-    """Let go of the keys that a session of PostgreSQL took ahead for another run.
-
-    They may be lower than those that were asked for when this run began, and its rows are found between its bounds.
-    """
-    if connection.vendor == "postgresql":
-        connection.ensure_connection()
-        session = connection.connection
-        if getattr(session, "keys_taken_for", None) != run_id:
-            with connection.cursor() as cursor:
-                cursor.execute("DISCARD SEQUENCES")
-            session.keys_taken_for = run_id
 
 
 def _blocks(run_id: int, parts: Mapping[str, Mapping[str, Any]], word: str) -> Iterator[dict[str, Any]]:

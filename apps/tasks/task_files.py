@@ -93,7 +93,10 @@ def task_file_read(name: str) -> FiledTasks | None:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        _leave(path, error)
+        return None
+    except ValueError as error:
         # Nothing can be mapped of an empty file.
         _refuse(path, error)
         return None
@@ -102,12 +105,19 @@ def task_file_read(name: str) -> FiledTasks | None:
         if _digest(text, pieces) != name:
             raise ValueError("it does not hold what its name says")
         found = _put_together(json.loads(text), pieces)
+    except MemoryError as error:
+        _leave(path, error)
+        return None
     # A damaged file says anything; whatever comes of reading it, it is not used.
     except Exception as error:  # noqa: BLE001  (whatever Arrow raises of bytes that are none of its own)
         _refuse(path, error)
         return None
     mark_used(path)
     return found
+
+
+def _leave(path: Path, error: Exception) -> None:
+    logger.warning("The file of tasks %s is not read: %s", path, error)
 
 
 def _refuse(path: Path, error: Exception) -> None:

@@ -16,7 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from apps.live.play.integrity import run_check
-from apps.tasks import services, stored_tasks
+from apps.tasks import services, stored_tasks, task_files
 from apps.tasks.models import Task, TaskRequest, Workload
 from apps.tasks.stored_tasks import StoredTasks, load_tasks, read_tasks, some_tasks
 from apps.tasks.task_files import FiledTasks, task_file_read, task_file_write
@@ -171,6 +171,27 @@ def test_a_damaged_file_is_made_again(files: Path, caplog: pytest.LogCaptureFixt
     assert "is not used" in caplog.text
     assert path.read_bytes() == whole
     assert list(files.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("where", "fault"),
+    [((Path, "open"), PermissionError("not mine")), ((task_files, "_read"), MemoryError("no room"))],
+)
+def test_a_good_file_that_cannot_be_read_now_stays(
+    files: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    where: tuple[Any, str],
+    fault: Exception,
+) -> None:
+    stored = store(made_up(12, 1))
+    load_tasks(workload_id=stored.pk)
+    [path] = files.iterdir()
+    with monkeypatch.context() as patched:
+        patched.setattr(*where, Mock(side_effect=fault))
+        assert task_file_read(path.stem) is None
+    assert f"is not read: {fault}" in caplog.text
+    assert task_file_read(path.stem) is not None
 
 
 def test_a_file_of_other_tasks_under_the_name_is_not_used(files: Path) -> None:
