@@ -15,7 +15,7 @@ import pytest
 from scheduler_sim import engine as sim
 from scheduler_sim.engine.policies import ORDERS
 from scheduler_sim.engine.policies.origin import program_digest, source_digest
-from scheduler_sim.engine.policies.program import Program, ProgramDecider
+from scheduler_sim.engine.policies.program import Pipe, Program, ProgramDecider, ProgramFault
 from scheduler_sim.engine.stored_schedule import laid_out
 from tests.conftest import ROOT
 from tests.engine.own import own_policies
@@ -163,6 +163,16 @@ def test_what_does_not_introduce_itself_is_refused(command: Any, sentence: str) 
         sim.program(command)
     with pytest.raises(sim.InvalidPolicy, match="that must be above 0"):
         sim.program("python3", timeout=0.0)
+
+
+def test_what_a_program_said_before_it_ended_is_heard() -> None:
+    pipe = Pipe(Program.read([sys.executable, "-c", "print('{\"protocol\": 9}')"]), "mine", "")
+    pipe._process.wait()
+    with pytest.raises(ProgramFault, match="mine speaks version 9 of the lines"):
+        pipe.greet("when it is greeted")
+    with pytest.raises(ProgramFault, match="mine ended with exit code 0 when it goes on"):
+        pipe.greet("when it goes on")
+    pipe.close()
 
 
 def test_a_program_that_is_gone_by_then_does_not_start(tmp_path: Path) -> None:

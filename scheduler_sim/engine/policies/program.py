@@ -200,7 +200,13 @@ class Pipe:
                     except BlockingIOError:
                         continue
                     except OSError:
-                        self._refuse_end(when)
+                        # It reads no more, but may have answered before.
+                        if b"\n" not in self._said:
+                            self._hear(when)
+                        if b"\n" not in self._said:
+                            self._refuse_end(when)
+                        left = left[len(left) :]
+                        break
                     if not left:
                         ready.unregister(self._to)
         line, _, rest = self._said.partition(b"\n")
