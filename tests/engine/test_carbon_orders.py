@@ -98,20 +98,40 @@ def test_a_threshold_lets_go_at_the_first_step_below_the_quantile_of_a_day(seed:
     workload = tasks(generator, 12)
     forecast = "ahead" if ahead else "none"
     found = let_go(f"carbon_threshold(delay=12,forecast={forecast})", workload, series)
-    begins = float(workload.arrival_time.min()) - 24 * HOUR
     for row, (arrival, length) in enumerate(
         zip(workload.arrival_time.tolist(), workload.duration_estimate.tolist(), strict=True)
     ):
         now, quantile = arrival, 0.2 if length < 2 * HOUR else 0.35
         while now < arrival + 12 * HOUR:
             step = now - now % HOUR
-            # Of the series nothing is known before a day before the first arrival: its first step begins there.
-            places = (step + (HOUR if ahead else -HOUR) * place for place in range(24))
-            hours = [max(hour, begins) for hour in places if hour > begins - HOUR]
-            if series.at(np.array(now)) <= np.quantile(series.at(np.array(hours)), quantile):
+            hours = step + (HOUR if ahead else -HOUR) * np.arange(24)
+            if series.at(np.array(now)) <= np.quantile(series.at(hours), quantile):
                 break
             now = min(step + HOUR, arrival + 12 * HOUR)
         assert found[row] == now
+
+
+@pytest.mark.parametrize(
+    ("hours", "arrival", "start"),
+    [
+        # Three steps have begun, of 30, 10 and 20, and their middle is 20.
+        ([0, 1, 2, 3], 2.5, 2.5),
+        # Two have, of 10 and 20, as the first began long before; what follows is higher, so that the delay passes.
+        ([0, 30, 31, 32], 31.5, 55.5),
+        # Three have in the day before the step begins, of 30, 10 and 20, though one is left in that before the arrival.
+        ([1, 2, 20, 30], 29.0, 29.0),
+    ],
+)
+def test_the_quantile_of_the_past_is_of_the_steps_that_began_in_it(
+    hours: list[float], arrival: float, start: float
+) -> None:
+    times = np.array(hours) * HOUR
+    series = StepSeries(times, np.array([30.0, 10.0, 20.0, 25.0]), float(times[-1]) + HOUR, "hold")
+    workload = Workload.from_columns(
+        arrival_time=[arrival * HOUR], runtime=[3 * HOUR], duration_estimate=[3 * HOUR], cpus=[1]
+    )
+    found = let_go("carbon_threshold(forecast=none,long=0.5)", workload, series)
+    assert found.tolist() == [start * HOUR]
 
 
 @thorough

@@ -88,7 +88,6 @@ def test_a_threshold_stops_in_steps_above_the_quantile_until_it_has_held_for_the
     found = openings(f"{policy},stops=suspend)", workload, series)
     assert_apart(found, workload)
     np.testing.assert_array_equal(found.first, made(f"{policy})", workload, series).scores().not_before)
-    begins = float(workload.arrival_time.min()) - 24 * HOUR
     for row, (arrival, length) in enumerate(
         zip(workload.arrival_time.tolist(), workload.duration_estimate.tolist(), strict=True)
     ):
@@ -98,9 +97,8 @@ def test_a_threshold_stops_in_steps_above_the_quantile_until_it_has_held_for_the
         while held < delay * HOUR and (not runs or ran < length):
             step = now - now % HOUR
             if step not in limits:
-                places = (step + (HOUR if ahead else -HOUR) * place for place in range(24))
-                hours = [max(hour, begins) for hour in places if hour > begins - HOUR]
-                limits[step] = float(np.quantile(series.at(np.array(hours)), quantile))
+                hours = step + (HOUR if ahead else -HOUR) * np.arange(24)
+                limits[step] = float(np.quantile(series.at(hours), quantile))
             is_open = bool(series.at(np.array(now)) <= limits[step])
             if is_open != runs:
                 times.append(now)

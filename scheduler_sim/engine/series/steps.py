@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scheduler_sim.engine.errors import InvalidParameter
-from scheduler_sim.engine.workloads.columns import FloatArray, IntArray
+from scheduler_sim.engine.workloads.columns import FloatArray
 
 BEYOND = ("refuse", "hold", "repeat")
 """What a series says before its first time stamp and after its last step: nothing, its first and last value, or itself
@@ -70,13 +70,21 @@ class StepSeries:
         """Return the value at each time, NaN where there is none."""
         times = np.asarray(times, np.float64)
         if self.beyond == "repeat":
-            found: FloatArray = self.values[self._step_repeated(times)]
+            found: FloatArray = self.values[np.mod(self._number_repeated(times), len(self.times)).astype(np.int64)]
             return found
         place = np.searchsorted(self.times, times, side="right") - 1
         found = self.values[np.clip(place, 0, len(self.values) - 1)]
         if self.beyond == "refuse":
             found = np.where((times >= self.begin) & (times < self.end), found, np.nan)
         return found
+
+    def step_begin(self, time: float) -> float:
+        """Return when the step that holds at a time began; before the first step of a held series, the time itself."""
+        if self.beyond == "repeat":
+            return float(self._begin_of(self._number_repeated(np.array([time])))[0])
+        begun = np.append(self.times, self.end) if self.beyond == "hold" else self.times
+        place = int(np.searchsorted(begun, time, side="right")) - 1
+        return float(begun[place]) if place >= 0 else time
 
     def cuts(self, begin: float, end: float) -> FloatArray:
         """Return the times strictly between `begin` and `end` at which a step may begin or end, ascending.
@@ -125,8 +133,8 @@ class StepSeries:
         rounds, place = np.divmod(number, len(self.times))
         return rounds * self.span + self.times[place.astype(np.int64)]
 
-    def _step_repeated(self, times: FloatArray) -> IntArray:
-        """Return which of its steps a series that repeats is in at each time.
+    def _number_repeated(self, times: FloatArray) -> FloatArray:
+        """Return which of its steps a series that repeats is in at each time, numbered as `_begin_of` does.
 
         A time is laid into the span by a rounding, which may put the begin of a step before it: the begins that `cuts`
         tells decide.
@@ -135,8 +143,7 @@ class StepSeries:
         place = np.searchsorted(self.times, times - rounds * self.span, side="right") - 1
         number: FloatArray = rounds * len(self.times) + place
         number = number - (times < self._begin_of(number))
-        number = number + (times >= self._begin_of(number + 1))
-        return np.mod(number, len(self.times)).astype(np.int64)
+        return number + (times >= self._begin_of(number + 1))
 
     def _from_begin(self, times: FloatArray) -> FloatArray:
         """Return the integral from the beginning of the series to each time; before it, less than nothing."""

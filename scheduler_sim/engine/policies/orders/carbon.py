@@ -4,7 +4,7 @@ When a task is let go, and under orders that stop tasks when it stops and goes o
 not depend on what else runs: it waits for room from then on. Without a series of carbon they are fcfs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -103,13 +103,15 @@ class _Ahead:
     """What is known when tasks arrive.
 
     Attributes:
-        steps: the series over all spans that may be chosen.
+        series: the whole series.
+        steps: what it is over all spans that may be chosen.
         foreseen: shape (steps,), what the forecast says of each step.
         allowed: shape (n,), seconds for which each task may be held back.
         arrival: shape (n,).
         length: shape (n,), see `slowest_run`.
     """
 
+    series: StepSeries
     steps: StepSeries
     foreseen: FloatArray
     allowed: FloatArray
@@ -143,7 +145,16 @@ class _Ahead:
         steps = series.over(first - DAY, last)
         drawn = context.generator.standard_normal(len(steps.times))
         error = np.maximum(1.0 + context.parameters["noise"] * drawn, 0.0)
-        return cls(steps, steps.values * error, allowed, arrival, length)
+        return cls(series, steps, steps.values * error, allowed, arrival, length)
+
+    def gone_by(self) -> "_Ahead":
+        """Return it with all steps that began in the day up to that in which the first task arrives, and no forecast.
+
+        A step that began before them is cut where the day begins, and so counts for none of the steps in reach.
+        """
+        since = self.series.step_begin(float(self.arrival.min())) - DAY
+        steps = self.series.over(since, self.steps.end)
+        return replace(self, steps=steps, foreseen=steps.values)
 
     def steps_in_reach(self, *, run: bool = False) -> slice:
         """Return the steps in which tasks may start, or, with `run`, may be held or run, from the first arrival on."""
@@ -265,9 +276,11 @@ def carbon_threshold(context: ScoreContext) -> Scores:
     ahead = _Ahead.of(context)
     if ahead is None:
         return _held(context, None)
+    by_rule = told["forecast"] == "ahead"
+    if not by_rule:
+        ahead = ahead.gone_by()
     times, known = ahead.steps.times, ahead.steps.values
     is_short = context.estimate < told["short_hours"] * SECONDS_PER_HOUR
-    by_rule = told["forecast"] == "ahead"
     quantiles, asked = (told["short"], told["long"]), ahead.steps_in_reach(run=told["stops"] != "none")
     bounds = thresholds(times, known, ahead.foreseen, quantiles, span=DAY, ahead=by_rule, asked=asked)
     is_open = known[asked] <= bounds
