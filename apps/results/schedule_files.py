@@ -9,7 +9,7 @@ there is none the first reader makes it. Runs with `keep: parquet` have none, fo
 import hashlib
 import io
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -121,6 +121,12 @@ def schedules_forget(run_number: int) -> None:
     with suppress(OSError):
         for path in folder().glob(f"{run_number}-*{_SUFFIX}"):
             path.unlink(missing_ok=True)
+
+
+def schedule_files_beyond(most: float, *, runs: Iterable[Any]) -> dict[Path, int]:
+    """Return the files that are to go, as `files_beyond` does; `runs` are all there are."""
+    names = {_path(run, scheduler).stem for run in runs if has_schedule_files(run) for scheduler in run.policies}
+    return files_beyond(folder(), _SUFFIX, most, names=names)
 
 
 def _path(run: Any, scheduler: str) -> Path:

@@ -9,6 +9,7 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -22,6 +23,7 @@ from apps.results.schedule_files import COLUMNS, schedule_read, schedule_write
 from apps.results.services import placements_delete, run_delete
 from apps.tasks import stored_tasks
 from apps.tasks.stored_tasks import load_tasks
+from scheduler_sim.columnar import kept_files
 from scheduler_sim.columnar.kept_files import files_beyond, mark_used
 from tests.conftest import empty_caches
 from tests.live.filed_cases import created_run
@@ -238,6 +240,27 @@ def test_what_is_being_written_stays_and_what_was_left_half_written_goes(tmp_pat
 
 
 @pytest.mark.django_db(transaction=True)
+def test_prune_takes_away_files_of_no_run_and_beyond_the_limit(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    run = finished(9)
+    for scheduler in run.policies:
+        schedule_write(run, scheduler, stored(run, scheduler))
+    kept = set(files.iterdir())
+    (files / "7-nobodys.npz").write_bytes(b"x" * 10)
+    monkeypatch.setattr(kept_files, "ABANDONED_SECONDS", -1)
+    call_command("prune", "--schedule-files", "100")
+    assert "and 1 files of schedules (10 bytes) would be deleted" in capsys.readouterr().out
+    call_command("prune", "--schedule-files", "100", "--yes")
+    assert "Deleted 1 files of schedules, 10 bytes." in capsys.readouterr().out
+    assert kept
+    assert set(files.iterdir()) == kept
+    with pytest.raises(CommandError, match="--schedule-files is a number of megabytes from 0"):
+        call_command("prune", "--schedule-files", "-1")
+    call_command("prune", "--schedule-files", "0", "--yes")
+    assert not list(files.iterdir())
+
+
 def test_a_run_whose_schedules_cannot_be_left_has_finished(
     files: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -327,7 +327,7 @@ def test_prune_takes_away_files_of_no_workload_and_beyond_the_limit(
     (files / "lost+found").mkdir()
     with monkeypatch.context() as locked:
         locked.setattr(Path, "unlink", Mock(side_effect=PermissionError("not mine")))
-        with pytest.raises(CommandError, match="A file of tasks cannot be deleted: not mine"):
+        with pytest.raises(CommandError, match="One of the files of tasks cannot be deleted: not mine"):
             call_command("prune", "--task-files", "0", "--yes")
     call_command("prune", "--task-files", "0", "--yes")
     assert [path.name for path in files.iterdir()] == ["lost+found"]

@@ -12,6 +12,7 @@ from django.utils import timezone
 from apps.live.store.shrink import database_shrink, why_not_shrunk
 from apps.results.errors import DomainError
 from apps.results.models import Run, RunDeletion
+from apps.results.schedule_files import schedule_files_beyond
 from apps.results.services import deletions_finish, run_delete
 from apps.tasks.models import Workload
 from apps.tasks.task_files import task_files_beyond
@@ -22,7 +23,7 @@ from scheduler_sim.accounts.models import AuditEntry
 from scheduler_sim.accounts.services import audit_delete, audit_older_than
 from scheduler_sim.display.commands import SiteCommand, bare
 
-CHOICES = ("keep_runs", "older_than", "training_older_than", "audit_older_than", "task_files")
+CHOICES = ("keep_runs", "older_than", "training_older_than", "audit_older_than", "task_files", "schedule_files")
 
 
 class Command(SiteCommand):
@@ -44,6 +45,13 @@ class Command(SiteCommand):
             help="files of tasks that no workload names, and so many used longest ago that the others take at most MB "
             "megabytes; a file is made again when its workload is read",
         )
+        parser.add_argument(
+            "--schedule-files",
+            type=float,
+            metavar="MB",
+            help="files of schedules that are of no run, and others as --task-files says; a file is made again when a "
+            "page draws its run",
+        )
         parser.add_argument("--unfinished", action="store_true", help="finish deletions that were begun, and no more")
         parser.add_argument(
             "--shrink", action="store_true", help="then make SQLite's file smaller; alone, do no more than that"
@@ -63,7 +71,7 @@ class Command(SiteCommand):
         runs = self._chosen(options)
         labels = self._training(options)
         entries = self._audit(options)
-        files = self._task_files(options)
+        files = self._files(options)
         rows = sum(run.rows_written for run in runs)
         if options["dry_run"] or not options["yes"]:
             for run in runs:
@@ -72,7 +80,9 @@ class Command(SiteCommand):
             also = f" {pending} deletions begun before would be finished." if pending else ""
             of_training = "" if labels is None else f" and {labels.count():,} rows of training data"
             of_audit = "" if entries is None else f" and {entries.count():,} entries of the audit log"
-            of_files = "" if files is None else f" and {len(files):,} files of tasks ({sum(files.values()):,} bytes)"
+            of_files = "".join(
+                f" and {len(found):,} {kind} ({sum(found.values()):,} bytes)" for kind, found in files.items()
+            )
             self.stdout.write(
                 f"{len(runs)} runs with {rows:,} placements{of_training}{of_audit}{of_files} would be deleted.{also} "
                 "Add --yes to do it."
@@ -89,13 +99,13 @@ class Command(SiteCommand):
             self.stdout.write(f"Deleted {training_data_delete(rows=labels):,} rows of training data.")
         if entries is not None:
             self.stdout.write(f"Deleted {audit_delete(entries=entries):,} entries of the audit log.")
-        if files is not None:
+        for kind, found in files.items():
             try:
-                for path in files:
+                for path in found:
                     path.unlink(missing_ok=True)
             except OSError as error:
-                raise CommandError(f"A file of tasks cannot be deleted: {error}.") from error
-            self.stdout.write(f"Deleted {len(files):,} files of tasks, {sum(files.values()):,} bytes.")
+                raise CommandError(f"One of the {kind} cannot be deleted: {error}.") from error
+            self.stdout.write(f"Deleted {len(found):,} {kind}, {sum(found.values()):,} bytes.")
         self._shrink(options)
 
     def _only_shrinks(self, options: dict[str, Any]) -> bool:
@@ -117,7 +127,7 @@ class Command(SiteCommand):
                 return []
             raise CommandError(
                 "Say what to keep: --keep-runs N, --older-than DAYS, --training-older-than DAYS, "
-                "--audit-older-than DAYS or --task-files MB."
+                "--audit-older-than DAYS, --task-files MB or --schedule-files MB."
             )
         if (keep is not None and keep < 0) or (days is not None and not 0 <= days <= 36_500):
             raise CommandError("--keep-runs is a number from 0, --older-than a number of days from 0 to 36500.")
@@ -143,14 +153,18 @@ class Command(SiteCommand):
             raise CommandError("--audit-older-than is a number of days from 0 to 36500.")
         return audit_older_than(timedelta(days=days))
 
-    def _task_files(self, options: dict[str, Any]) -> dict[Path, int] | None:
-        most = options["task_files"]
-        if most is None:
-            return None
-        if not 0 <= most <= 1e9:
-            raise CommandError("--task-files is a number of megabytes from 0.")
-        names = set(Workload.objects.exclude(tasks_file="").values_list("tasks_file", flat=True))
-        return task_files_beyond(most * 1_000_000, names=names)
+    def _files(self, options: dict[str, Any]) -> dict[str, dict[Path, int]]:
+        """Return, by what they are called, the files that are to go and the bytes of each."""
+        found = {}
+        for option in ("task_files", "schedule_files"):
+            if options[option] is not None and not 0 <= options[option] <= 1e9:
+                raise CommandError(f"--{option.replace('_', '-')} is a number of megabytes from 0.")
+        if (most := options["task_files"]) is not None:
+            names = set(Workload.objects.exclude(tasks_file="").values_list("tasks_file", flat=True))
+            found["files of tasks"] = task_files_beyond(most * 1_000_000, names=names)
+        if (most := options["schedule_files"]) is not None:
+            found["files of schedules"] = schedule_files_beyond(most * 1_000_000, runs=Run.objects.all())
+        return found
 
     def _finish(self) -> None:
         def say(removed: int) -> None:
