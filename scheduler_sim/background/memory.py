@@ -2,6 +2,7 @@
 
 import ctypes
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,10 @@ _USUAL_PAD = 2**17
 
 _LARGEST_KEPT = 2**25
 """Larger arrays are handed back to the system when they are freed; the C library takes no larger number."""
+
+_lock = threading.Lock()
+_inside = 0
+"""How many are inside `kept_memory` in this process, whose C library has one setting for all."""
 
 
 def share_one_pool() -> None:
@@ -28,26 +33,32 @@ def share_one_pool() -> None:
 
 @contextmanager
 def kept_memory() -> Iterator[None]:
-    """Let freed memory be used again at once inside, and hand it back to the system in the end.
+    """Let freed memory be used again at once inside, and hand it back to the system when nobody is inside any more.
 
     By default arrays of some megabytes are handed back when they are freed, and the system clears each page of the next
     one anew: a third of the time of figures over a million tasks, in which threads wait for each other. Where the C
-    library is not glibc nothing changes. Afterwards 64 MiB at most stay with the process that are in no use; what two
-    runs of one process use is handed back when either ends.
+    library is not glibc nothing changes. Afterwards 64 MiB at most stay with the process that are in no use.
     """
+    global _inside  # noqa: PLW0603  (the C library's setting is the process's, too)
     library = _glibc()
     if library is None:
         yield
         return
-    library.mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT)
-    library.mallopt(_TOP_PAD, 2 * _LARGEST_KEPT)
-    library.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+    with _lock:
+        _inside += 1
+        if _inside == 1:
+            library.mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT)
+            library.mallopt(_TOP_PAD, 2 * _LARGEST_KEPT)
+            library.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
     try:
         yield
     finally:
-        library.mallopt(_TOP_PAD, _USUAL_PAD)
-        library.mallopt(_TRIM_THRESHOLD, 2 * _LARGEST_KEPT)
-        library.malloc_trim(0)
+        with _lock:
+            _inside -= 1
+            if not _inside:
+                library.mallopt(_TOP_PAD, _USUAL_PAD)
+                library.mallopt(_TRIM_THRESHOLD, 2 * _LARGEST_KEPT)
+                library.malloc_trim(0)
 
 
 def _glibc() -> Any:

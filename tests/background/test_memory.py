@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -44,3 +45,17 @@ def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     memory.share_one_pool()
     with memory.kept_memory():
         assert np.ones(3).sum() == 3
+
+
+def test_memory_is_handed_back_when_the_last_of_several_runs_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = Mock()
+    monkeypatch.setattr(memory, "_glibc", lambda: library)
+    first, second = memory.kept_memory(), memory.kept_memory()
+    for run in (first, second):
+        run.__enter__()
+    assert library.mallopt.call_count == 3
+    first.__exit__(None, None, None)
+    library.malloc_trim.assert_not_called()
+    second.__exit__(None, None, None)
+    assert library.mallopt.call_count == 5
+    library.malloc_trim.assert_called_once_with(0)
