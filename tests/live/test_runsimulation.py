@@ -12,6 +12,7 @@ from unittest import mock
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.db import OperationalError, connection
 
 import manage
 from apps.dashboard.schedule import around
@@ -312,7 +313,9 @@ def test_a_database_that_cannot_be_used_is_one_sentence() -> None:
     assert told.stderr.count("\n") == 1
 
 
-def test_a_run_is_stopped_while_it_reads_its_tasks(trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_is_stopped_while_it_reads_its_tasks_though_the_database_was_busy(
+    trace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("apps.tasks.managers._CHUNK_ROWS", 1)
     monkeypatch.setattr("apps.live.play.runner.POLL_SECONDS", 0.0)
     run("--workload", trace, "--policies", "fcfs")
@@ -324,14 +327,22 @@ def test_a_run_is_stopped_while_it_reads_its_tasks(trace: Path, monkeypatch: pyt
         name="stopped early",
     )
     runner = Runner(queued)
-    begin = queued.begin
+    begin, take = queued.begin, runner._take_command
 
     def begin_and_be_told() -> None:
         begin()
         SimulationState.objects.filter(run=queued).update(command="stop")
 
+    def busy_at_first() -> str:
+        monkeypatch.setattr(runner, "_take_command", take)
+        raise OperationalError("database is locked")
+
     monkeypatch.setattr(queued, "begin", begin_and_be_told)
-    runner.play()
+    monkeypatch.setattr(runner, "_take_command", busy_at_first)
+    with monkeypatch.context() as reading:
+        # To close it would end the reading.
+        reading.setattr(connection, "close", mock.Mock(side_effect=AssertionError("closed")))
+        runner.play()
     queued.refresh_from_db()
     assert queued.status == Run.Status.STOPPED
     assert not runner.players

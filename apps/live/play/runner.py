@@ -335,8 +335,10 @@ class Runner:
             self._beat(time.monotonic())
             command = self._take_command()
         except (OperationalError, InterfaceError):
-            # The writer says so and tries again; until the database is back nobody can give a command.
-            connection.close()
+            # The writer says so and tries again; until the database is back nobody can give a command. One that was
+            # only busy goes on, for tasks may be being read.
+            if not connection.is_usable():
+                connection.close()
             return SimulationState.Command.NONE
         if command == SimulationState.Command.STOP:
             self.stop_requested.set()
