@@ -118,20 +118,28 @@ def folder(name: str, default: Path) -> Path: ...
 
 
 @overload
-def folder(name: str, default: None = None) -> Path | None: ...
+def folder(name: str, default: None = None, *, is_made: bool = True) -> Path | None: ...
 
 
-def folder(name: str, default: Path | None = None) -> Path | None:
-    """Return a folder, made where it does not exist; None where none is named and there is no default.
+def folder(name: str, default: Path | None = None, *, is_made: bool = True) -> Path | None:
+    """Return a folder; None where none is named and there is no default.
+
+    Args:
+        is_made: whether it is made where it does not exist; not so one that other machines share, which may only not be
+            mounted here.
 
     Raises:
-        ImproperlyConfigured: it cannot be made, or nothing can be written there.
+        ImproperlyConfigured: it cannot be made, is not there, or nothing can be written there.
     """
     value = text(name)
     path = Path(value) if value else default
     if path is None:
         return None
     try:
+        if not is_made and not path.is_dir():
+            raise ImproperlyConfigured(
+                f"{name} must name a folder that is there; {str(path)!r} is not: make it, or mount what it lies on."
+            )
         path.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error

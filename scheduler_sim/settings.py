@@ -17,7 +17,7 @@ TASK_FILES_MB = environment.integer("TASK_FILES_MB", 4000)
 # What files of schedules in VAR_DIR may take together; 0: none is made.
 SCHEDULE_FILES_MB = environment.integer("SCHEDULE_FILES_MB", 2000)
 # Where runs with `keep: parquet` have their placements; None: in VAR_DIR. Machines that play or show them share it.
-PLACEMENTS_DIR: Path | None = environment.folder("PLACEMENTS_DIR")
+PLACEMENTS_DIR: Path | None = environment.folder("PLACEMENTS_DIR", is_made=False)
 # Where matplotlib remembers the fonts it found; it reads this as it is imported.
 os.environ.setdefault("MPLCONFIGDIR", str(VAR_DIR / "matplotlib"))
 

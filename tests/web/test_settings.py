@@ -35,6 +35,7 @@ def test_yes_or_no(monkeypatch: pytest.MonkeyPatch, value: str, meaning: bool) -
         (lambda: environment.networks("X"), "10.0.0.1/8", "X must list addresses or networks"),
         (lambda: environment.origins("X"), "example.org", "X must list origins"),
         (lambda: environment.origins("X"), "https://example.org/path", "X must list origins"),
+        (lambda: environment.folder("X", is_made=False), "/not/mounted", "'/not/mounted' is not: make it, or mount"),
     ],
 )
 def test_a_wrong_value_is_one_sentence(

@@ -76,7 +76,9 @@ def session_requests(workload: Workload) -> Requests:
     ends = workload.recorded_start_time + workload.runtime
     if np.isnan(ends).any():
         raise InvalidWorkload(
-            f"Sessions are seen in recorded ends, and {int(np.isnan(ends).sum()):,} of {len(workload):,} say none."
+            "Sessions are seen in when tasks ended, which a recorded start tells; of "
+            f"{int(np.isnan(ends).sum()):,} of {len(workload):,} tasks there is none. Samples of a study and generated "
+            "workloads have none: play a trace as it was recorded."
         )
     follows, thinks = np.zeros(len(workload), np.int64), np.full(len(workload), np.nan)
     order = np.argsort(workload.user.codes, kind="stable")
