@@ -73,7 +73,7 @@ class Gantt:
 
     def as_json(self) -> dict[str, Any]:
         """Return what the browser draws from."""
-        items = [[plain(value, TIME_DIGITS) for value in item] for item in self.items]
+        items = [self._told(item) for item in self.items]
         return {**vars(self), "items": items, "strips": [one.as_json() for one in self.strips]}
 
     def csv_rows(self) -> list[list[Any]]:
@@ -81,14 +81,16 @@ class Gantt:
         tasks = ["lane", "low", "high", "start", "finish", "task_id", "cpus", "gpus", "gpu_fraction"]
         tasks += ["attempt", "loses_work", self.colours_by]
         head = tasks if self.level == "tasks" else ["lane", "from", "to", f"amount [{self.unit}]"]
-        rows = [
-            [self.lanes[item[0]] if self.lanes else "", *(plain(value, TIME_DIGITS) for value in item[1:])]
-            for item in self.items
-        ]
+        rows = [[self.lanes[item[0]] if self.lanes else "", *self._told(item)[1:]] for item in self.items]
         if self.level == "tasks":
             for row in rows:
                 row[-1] = self.colours[row[-1]] if self.colours else row[5]
         return [head, *rows]
+
+    def _told(self, item: list[Any]) -> list[Any]:
+        """Return an item as JSON holds it, with all digits of its times and six of a share."""
+        part = 8 if self.level == "tasks" else 3
+        return [plain(value) if at == part else plain(value, TIME_DIGITS) for at, value in enumerate(item)]
 
 
 @dataclass(frozen=True)
