@@ -15,6 +15,9 @@ PARALLEL ?= -n auto --dist worksteal
 PARALLEL_BROWSERS ?= -n auto --dist loadfile
 INSTANT_TESTS := $(addprefix tests/engine/,test_instant.py test_instant_carbon.py test_instant_elsewhere.py)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Whatever the shell says, Python keeps what it has compiled: the tests start hundreds of processes, each of which would
+# compile the project anew, and those that collect the tests would rewrite every file's assertions.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev run lesson test test-code test-browser test-quick attack proof-instants coverage test-again hooks lint lint-types lint-style format docs serve services services-stop browser tex migrate clean
@@ -80,7 +83,7 @@ test-code: install-dev ## Run the tests without those that drive a browser
 	@$(BIN)/pytest -q $(PARALLEL)
 
 test-browser: install-dev ## Run the tests that drive a browser
-	@$(BIN)/pytest -q $(PARALLEL_BROWSERS) -m e2e
+	@$(BIN)/pytest -q $(PARALLEL_BROWSERS) -m e2e tests/e2e
 
 test-quick: install-dev ## Run the quick half of the tests, without the slow ones and the browser
 	@$(BIN)/pytest -q $(PARALLEL) -m "not e2e and not slow"

@@ -180,6 +180,19 @@ WITHOUT_DATABASE = (
 """Files outside of the engine's folder that ask no database for anything."""
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Read no files of which the selection wants nothing: in every process that takes longer than most tests do."""
+    if not collection_path.is_relative_to(ROOT / "tests"):
+        return None
+    file = collection_path.relative_to(ROOT / "tests").as_posix()
+    selection = config.getoption("markexpr")
+    if "not slow" in selection and file in SLOW:
+        return True
+    if "not own_data" in selection and (file == "engine" or file in WITHOUT_DATABASE):
+        return True
+    return None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by what they need.
 

@@ -335,6 +335,7 @@ def test_a_run_is_stopped_once(started: list[int]) -> None:
     assert [entry.action for entry in AuditEntry.objects.filter(kind="run")] == ["stop", "start"]
 
 
+@pytest.mark.django_db(transaction=True)  # What shows the run writes from a thread of its own.
 def test_a_run_that_can_never_be_played_says_why_instead_of_being_taken_up(started: list[int]) -> None:
     run = make_queued_run()
     Run.objects.filter(pk=run.pk).update(cluster=load_cluster("hpc-1").as_json())
