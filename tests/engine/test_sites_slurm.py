@@ -15,6 +15,7 @@ from scheduler_sim.engine.sites import (
     drop_site_nodes,
     parts,
     read_site,
+    read_site_files,
     read_slurm_site,
     slurm_conf,
     write_site,
@@ -218,6 +219,31 @@ def test_a_reservation_needs_the_workloads_time_0(tmp_path: Path) -> None:
     assert any(note.text == "Groups=staff" for note in notes)
     assert (reservation.start_time, reservation.end_time, reservation.hosts) == (60, 7260, "n[1-2]")
     assert (reservation.users, reservation.accounts, reservation.flags) == (("root",), (), ("MAINT", "IGNORE_JOBS"))
+
+
+def test_reservations_that_are_over_are_told_by_the_accounting(tmp_path: Path) -> None:
+    (conf, printed) = (tmp_path / "slurm.conf", tmp_path / "reservations.txt")
+    conf.write_text("ClusterName=c\nNodeName=n[1-4] CPUs=8\n")
+    rows = [
+        "c|maint|cpu=16|2026-01-01T00:01:00|2026-01-01T00:02:00|0.0|",
+        "c|maint|cpu=16|2026-01-01T00:02:00|2026-01-01T00:03:00|0.0|n[1-2]",
+        "c|maint|cpu=8|2026-01-02T00:00:00|2026-01-02T01:00:00|0.0|n4",
+        "other|there|cpu=8|2026-01-01T00:00:00|2026-01-02T01:00:00|0.0|n4",
+        "c|part|cpu=12|2026-01-01T00:00:00|2026-01-02T01:00:00|0.0|",
+        "c|gone|cpu=8|2026-01-01T00:00:00|2026-01-02T01:00:00|0.0|n9",
+        "c|open|cpu=8|2026-01-01T00:00:00|Unknown|0.0|n1",
+    ]
+    printed.write_text("\n".join(["Cluster|Name|TRES|TimeStart|TimeEnd|UnusedWall|NodeNames", *rows]))
+    with pytest.raises(InvalidCluster, match="time 0"):
+        read_site_files([conf, printed])
+    site, notes, _ = read_site_files([conf, printed], zero_at=1767225600.0)
+    assert [(one.name, one.start_time, one.end_time, one.hosts) for one in site.reservations] == [
+        ("maint", 60, 180, "n[1-2]"),
+        ("maint from 2026-01-02T00:00:00", 86400, 90000, "n4"),
+    ]
+    assert [(note.line, note.text) for note in notes] == [
+        *((2, "maint"), (4, "maint"), (5, "there"), (6, "part"), (7, "n9"), (8, "TimeEnd=Unknown"))
+    ]
 
 
 @pytest.mark.parametrize("preset", [name.replace("N", "4") for name in PRESETS if name != "auto"])

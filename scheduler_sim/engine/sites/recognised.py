@@ -10,6 +10,7 @@ from scheduler_sim.engine.sites.documents import read_site_file
 from scheduler_sim.engine.sites.reading import Note
 from scheduler_sim.engine.sites.site import Site
 from scheduler_sim.engine.sites.slurm_files import SOURCES, read_slurm_site, slurm_text
+from scheduler_sim.engine.sites.slurm_reserved import COLUMNS
 
 _HEAD = 4096
 """Characters at the beginning of a file that tell what it is."""
@@ -27,7 +28,7 @@ _CALLED = {
     "configuration": "slurm.conf (neither includes the other)",
     "gres": "gres.conf",
     "topology": "topology.conf",
-    "reservations": "scontrol show reservation",
+    "reservations": "scontrol show reservation or sacctmgr show reservation -P",
     "events": "sacctmgr show event -P",
     **{key: command for key, (command, _) in SOURCES.items()},
 }
@@ -133,7 +134,7 @@ def _kind(file: Path, text: str) -> str:
         "config": head.startswith("Configuration data as of"),
         "nodes": head.startswith("NodeName=") and "CPUTot=" in head,
         "partitions": head.startswith("PartitionName=") and "TotalNodes=" in head,
-        "reservations": head.startswith(("ReservationName=", "No reservations in the system")),
+        "reservations": head.startswith(("ReservationName=", "No reservations in the system")) or columns >= COLUMNS,
         "qos": {"name", "priority", "gracetime"} <= columns,
         "assoc": {"account", "user", "share"} <= columns,
         "events": {"nodename", "timestart", "state"} <= columns,

@@ -4,7 +4,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from scheduler_sim.engine.errors import InvalidCluster
-from scheduler_sim.engine.sites import slurm_accounts, slurm_conf, slurm_events, slurm_show, slurm_topology
+from scheduler_sim.engine.sites import (
+    slurm_accounts,
+    slurm_conf,
+    slurm_events,
+    slurm_reserved,
+    slurm_show,
+    slurm_topology,
+)
 from scheduler_sim.engine.sites.reading import Draft, Note
 from scheduler_sim.engine.sites.site import Site
 
@@ -40,7 +47,7 @@ def read_slurm_site(
     Args:
         files: by a key of `SOURCES`.
         slurm_conf_file, gres_conf_file, topology_file: the configuration; includes are looked for beside each.
-        reservations_file: what `scontrol show reservation` printed.
+        reservations_file: what `scontrol show reservation` or `sacctmgr show reservation -P` printed.
         events_file: what `sacctmgr show event -P` printed.
         zero_at: the instant of time 0, in seconds since 1970, which reservations and events need.
         name: of the site; the cluster's own when empty.
@@ -71,7 +78,7 @@ def read_slurm_site(
             slurm_text(topology_file), draft, read=lambda included: _included(beside, included), name=topology_file.name
         )
     for file, reader in (
-        (reservations_file, slurm_show.read_reservations),
+        (reservations_file, slurm_reserved.read_reservations),
         (events_file, slurm_events.read_events),
     ):
         if file is not None:

@@ -25,7 +25,7 @@ from scheduler_sim.texts import understood
 EPILOG = """
 What may be read beside or instead of slurm.conf, and the command that prints it:
 {sources}
-  --reservations scontrol show reservation (needs --zero)
+  --reservations scontrol show reservation, or of past ones sacctmgr show reservation -P (needs --zero)
   --events       sacctmgr show event all_time -P (needs --zero)
 
 Each time that a site is imported under a name is a new version, unless nothing changed.
@@ -63,7 +63,12 @@ class Command(ExplainedCommand):
         parser.add_argument("--topology", type=Path, metavar="FILE", help="topology.conf, for racks and switches")
         for key, (command, _) in sites.SOURCES.items():
             parser.add_argument(f"--{key}", type=Path, metavar="FILE", help=f"what {command} printed")
-        parser.add_argument("--reservations", type=Path, metavar="FILE", help="what scontrol show reservation printed")
+        parser.add_argument(
+            "--reservations",
+            type=Path,
+            metavar="FILE",
+            help="what scontrol show reservation, or sacctmgr show reservation -P, printed",
+        )
         parser.add_argument(
             "--events", type=Path, metavar="FILE", help="what sacctmgr show event -P printed: when nodes were away"
         )
