@@ -239,7 +239,6 @@ def test_what_is_being_written_stays_and_what_was_left_half_written_goes(tmp_pat
     assert set(files_beyond(tmp_path, ".npz", 1000, names={"held"})) == {tmp_path / "left.part"}
 
 
-@pytest.mark.django_db(transaction=True)
 def test_prune_takes_away_files_of_no_run_and_beyond_the_limit(
     files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
@@ -261,6 +260,7 @@ def test_prune_takes_away_files_of_no_run_and_beyond_the_limit(
     assert not list(files.iterdir())
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_run_whose_schedules_cannot_be_left_has_finished(
     files: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,13 +3,23 @@
 import importlib.util
 import sys
 from functools import cache
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from typing import NoReturn
 
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.policies.order import ORDERS
 
 GROUP = "scheduler_sim.policies"
 """Under this name installed packages say which of their modules register policies."""
+
+
+class _AsItStands(SourceFileLoader):
+    """Reads a file and keeps no bytecode of it, which would hide an edit of the same length within the same second."""
+
+    def path_stats(self, path: object) -> NoReturn:
+        """Say that no bytecode can be told to be new enough, upon which none is read or written."""
+        raise OSError
 
 
 def load_policies(path: str | Path) -> list[str]:
@@ -23,8 +33,9 @@ def load_policies(path: str | Path) -> list[str]:
     file = Path(path)
     before = {order.name: order for order in ORDERS}
     # Files of one name in several folders are several modules.
-    spec = importlib.util.spec_from_file_location(f"policies of {file.resolve()}", file)
-    if spec is None or spec.loader is None or not file.is_file():
+    name = f"policies of {file.resolve()}"
+    spec = importlib.util.spec_from_file_location(name, file, loader=_AsItStands(name, str(file)))
+    if spec is None or spec.loader is None or file.suffix != ".py" or not file.is_file():
         raise InvalidPolicy(f"{path} is no Python file.")
     module = importlib.util.module_from_spec(spec)
     # Classes look their module up by its name.
