@@ -2,8 +2,10 @@
 
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -12,6 +14,14 @@ def written(path: Path, text: str) -> Path:
     """Return where a text was written."""
     path.write_text(text)
     return path
+
+
+@contextmanager
+def unreadable(owner: object, name: str, fault: Exception, log: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Let what reads a file fail for a while, and see that the log says so."""
+    with patch.object(owner, name, side_effect=fault):
+        yield
+    assert f"is not read: {fault}" in log.text
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:

@@ -14,7 +14,7 @@ import numpy as np
 
 from scheduler_sim.engine.contract import REASONS
 from scheduler_sim.engine.kernels.rounds.allocations import Instant, NoAllocation, equal_shares
-from scheduler_sim.engine.kernels.rounds.state import Jobs
+from scheduler_sim.engine.kernels.rounds.state import Jobs, Rules
 from scheduler_sim.engine.workloads.columns import BoolArray, FloatArray, IntArray
 from tests.engine.gang_cases import Span, span
 
@@ -61,26 +61,11 @@ class Mechanism:
     """The state between two rounds.
 
     Args:
-        jobs: all of them. sharing: settles shares at an instant.
-        knows_kinds: kinds are walked in their order; else in one shuffled anew for each round.
-        in_turn: who has no share never fills GPUs that are left over.
-        round_time: seconds. least_reset_time: seconds between two settlements. seed: of the shuffling.
+        jobs: all of them. sharing: settles shares at an instant. rules: how rounds go on.
     """
 
-    def __init__(
-        self,
-        jobs: Jobs,
-        sharing: Sharing,
-        *,
-        knows_kinds: bool,
-        in_turn: bool = False,
-        round_time: float = 360.0,
-        least_reset_time: float = 1920.0,
-        seed: int = 0,
-    ) -> None:
-        self.jobs, self.sharing = jobs, sharing
-        self.knows_kinds, self.in_turn = knows_kinds, in_turn
-        self.round_time, self.least_reset_time = round_time, least_reset_time
+    def __init__(self, jobs: Jobs, sharing: Sharing, rules: Rules) -> None:
+        self.jobs, self.sharing, self.rules = jobs, sharing, rules
         size, kinds = jobs.rate.shape
         self.left = jobs.work.copy()
         self.active = np.zeros(0, np.int64)
@@ -100,7 +85,7 @@ class Mechanism:
         self.last_reset = 0.0
         self.is_stale = False
         self.resets: list[float] = []
-        self._shuffler = random.Random(seed + 5)
+        self._shuffler = random.Random(rules.seed + 5)
 
     @property
     def next_start(self) -> float:
@@ -118,7 +103,7 @@ class Mechanism:
         is_last_try = False
         while True:
             self._admit()
-            if self.is_stale and (self.now - self.last_reset >= self.least_reset_time or self.last_reset == 0.0):
+            if self.is_stale and (self.now - self.last_reset >= self.rules.least_reset_time or self.last_reset == 0.0):
                 self._settle()
             found = self._round()
             if len(found.rows):
@@ -184,7 +169,7 @@ class Mechanism:
     def _round(self) -> Round:
         rows, jobs = self.active, self.jobs
         order = list(range(len(jobs.workers)))
-        if not self.knows_kinds:
+        if not self.rules.knows_kinds:
             self._shuffler.shuffle(order)
         share, rate = self.share[rows], jobs.rate[rows]
         fraction = self.had[rows] / np.where(self.total > 0, self.total, 1.0)
@@ -193,7 +178,7 @@ class Mechanism:
         chosen = np.full(len(rows), -1)
         for column in order:
             wanted = (rate[:, column] > 0) & (chosen < 0)
-            if self.in_turn:
+            if self.rules.in_turn:
                 wanted &= priority[:, column] > 0
             candidates = np.flatnonzero(wanted)
             owed = self.deficit[rows[candidates], column]
@@ -204,7 +189,7 @@ class Mechanism:
         kind, rows = chosen[runs], rows[runs]
         speed = jobs.rate[rows, kind]
         lost = np.where(self.ran_on[rows] == kind, 0.0, jobs.overhead[rows])
-        done = speed * np.maximum(self.round_time - lost, 0.0)
+        done = speed * np.maximum(self.rules.round_time - lost, 0.0)
         if jobs.in_steps:
             done = np.maximum(np.floor(done), 1.0)
         done = np.minimum(done, self.left[rows])

@@ -12,7 +12,7 @@ from scheduler_sim.engine import Cluster, NodeGroup, Simulation, Workload, parse
 from scheduler_sim.engine.errors import InvalidPolicy, InvalidWorkload
 from scheduler_sim.engine.kernels.rounds.allocations import NEAR, PROGRAMMES, Instant, equal_shares, shortest_time
 from scheduler_sim.engine.kernels.rounds.mechanism import Mechanism
-from scheduler_sim.engine.kernels.rounds.state import ROUNDS, Jobs
+from scheduler_sim.engine.kernels.rounds.state import ROUNDS, Jobs, Rules
 from scheduler_sim.engine.workloads.throughputs import Throughputs
 
 KINDS = ("v100", "p100", "k80")
@@ -72,8 +72,7 @@ class Replay:
             nodes=np.arange(12),
             devices=np.zeros(12, np.int64),
         )
-        in_turn = policy.startswith("fifo")
-        self.mechanism = Mechanism(jobs, self.settle, knows_kinds="perf" in policy, in_turn=in_turn)
+        self.mechanism = Mechanism(jobs, self.settle, Rules("perf" in policy, in_turn=policy.startswith("fifo")))
 
     def settle(self, now: Instant) -> np.ndarray:
         entry = self.settled.pop(0)

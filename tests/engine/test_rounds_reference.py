@@ -11,7 +11,6 @@ from scheduler_sim.engine.contract import Pieces
 from scheduler_sim.engine.kernels.rounds.fifo import _in_turn
 from scheduler_sim.engine.kernels.rounds.kernel import RoundsKernel
 from scheduler_sim.engine.kernels.rounds.packed import Packing
-from scheduler_sim.engine.kernels.rounds.state import IN_TURN, KNOWS_KINDS, LEAST_RESET_TIME, ROUND_TIME
 from scheduler_sim.engine.workloads.throughputs import Throughputs
 from tests.engine.gang_cases import listening, spans_of
 from tests.engine.reference_rounds import Mechanism, SlowRounds
@@ -61,21 +60,11 @@ def simulation(policy: str, seed: int) -> Simulation:
     )
 
 
-def slow(played: Simulation, seed: int) -> SlowRounds:
+def slow(played: Simulation) -> SlowRounds:
     assert isinstance(played.kernel, RoundsKernel)
     fast = played.kernel._mechanism
     assert not isinstance(fast, Packing)
-    flags, reals = fast.state.flags, fast.state.reals
-    mechanism = Mechanism(
-        fast.jobs,
-        fast.sharing,
-        knows_kinds=bool(flags[KNOWS_KINDS]),
-        in_turn=bool(flags[IN_TURN]),
-        round_time=float(reals[ROUND_TIME]),
-        least_reset_time=float(reals[LEAST_RESET_TIME]),
-        seed=seed,
-    )
-    return SlowRounds(mechanism)
+    return SlowRounds(Mechanism(fast.jobs, fast.sharing, fast.rules))
 
 
 def assert_alike(played: Simulation, plain: SlowRounds) -> None:
@@ -102,7 +91,7 @@ def assert_alike(played: Simulation, plain: SlowRounds) -> None:
 def test_whole_simulations_are_alike(policy: str) -> None:
     for seed in range(12):
         played = simulation(policy, seed)
-        plain = slow(played, seed)
+        plain = slow(played)
         told = listening(played)
         played.advance()
         plain.advance()
@@ -115,7 +104,7 @@ def test_so_are_they_wherever_they_are_interrupted(policy: str) -> None:
     random = np.random.default_rng(4)
     for seed in range(6):
         played = simulation(policy, seed)
-        plain = slow(played, seed)
+        plain = slow(played)
         while not played.done:
             if random.random() < 0.5:
                 until = played.clock + float(random.integers(0, 20)) * 100.0

@@ -26,6 +26,7 @@ from apps.tasks.stored_tasks import load_tasks
 from scheduler_sim.columnar import kept_files
 from scheduler_sim.columnar.kept_files import files_beyond, mark_used
 from tests.conftest import empty_caches
+from tests.files import unreadable
 from tests.live.filed_cases import created_run
 from tests.results.rows import make_run
 
@@ -195,25 +196,14 @@ def test_those_used_longest_ago_go_and_what_cannot_be_written_is_said(
 
 
 @pytest.mark.parametrize(
-    ("where", "fault"),
-    [
-        ((Path, "read_bytes"), PermissionError("not mine")),
-        ((np, "load"), MemoryError("no room")),
-    ],
+    "failing", [(Path, "read_bytes", PermissionError("not mine")), (np, "load", MemoryError("no room"))]
 )
-def test_a_good_file_that_cannot_be_read_now_stays(
-    files: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    where: tuple[Any, str],
-    fault: Exception,
-) -> None:
+@pytest.mark.usefixtures("files")
+def test_a_good_file_that_cannot_be_read_now_stays(caplog: pytest.LogCaptureFixture, failing: Any) -> None:
     run = finished(5)
     schedule_write(run, "fcfs", stored(run, "fcfs"))
-    with monkeypatch.context() as patched:
-        patched.setattr(*where, Mock(side_effect=fault))
+    with unreadable(*failing, caplog):
         assert schedule_read(run, "fcfs") is None
-    assert f"is not read: {fault}" in caplog.text
     assert is_stored(run, "fcfs")
 
 

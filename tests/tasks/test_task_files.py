@@ -26,6 +26,7 @@ from scheduler_sim.engine.traces import Audit
 from scheduler_sim.engine.workloads.requests import Requests
 from scheduler_sim.engine.workloads.throughputs import Throughputs
 from scheduler_sim.engine.workloads.workload import Labels, Parents
+from tests.files import unreadable
 from tests.results.rows import make_run
 from tests.workloads import random_requests
 
@@ -174,23 +175,14 @@ def test_a_damaged_file_is_made_again(files: Path, caplog: pytest.LogCaptureFixt
 
 
 @pytest.mark.parametrize(
-    ("where", "fault"),
-    [((Path, "open"), PermissionError("not mine")), ((task_files, "_read"), MemoryError("no room"))],
+    "failing", [(Path, "open", PermissionError("not mine")), (task_files, "_read", MemoryError("no room"))]
 )
-def test_a_good_file_that_cannot_be_read_now_stays(
-    files: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    where: tuple[Any, str],
-    fault: Exception,
-) -> None:
+def test_a_good_file_that_cannot_be_read_now_stays(files: Path, caplog: pytest.LogCaptureFixture, failing: Any) -> None:
     stored = store(made_up(12, 1))
     load_tasks(workload_id=stored.pk)
     [path] = files.iterdir()
-    with monkeypatch.context() as patched:
-        patched.setattr(*where, Mock(side_effect=fault))
+    with unreadable(*failing, caplog):
         assert task_file_read(path.stem) is None
-    assert f"is not read: {fault}" in caplog.text
     assert task_file_read(path.stem) is not None
 
 

@@ -4,11 +4,14 @@ from abc import abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from scheduler_sim.engine.clusters.failures import FailureStream
 from scheduler_sim.engine.contract import Attempts, History
+from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.kernels.base import BaseKernel, EventLoop
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
+from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
 
 FAILURES_AHEAD = 1e6
@@ -16,6 +19,18 @@ FAILURES_AHEAD = 1e6
 
 BUFFER = 65_536
 """Attempts that wait to be drained at most, and some more where very many tasks run at once."""
+
+
+def attempt_type(*more: tuple[str, str]) -> npt.DTypeLike:
+    """Return the type of attempts kept as records, with what else is kept of each, names and types."""
+    return np.dtype(
+        [
+            *((name, "i8") for name in ("row", "number")),
+            *((name, "f8") for name in ("start", "end")),
+            *((name, "i8") for name in ("node", "device", "reason")),
+            *more,
+        ]
+    )
 
 
 def buffer_for(most_running: int) -> tuple[int, int]:
@@ -29,6 +44,19 @@ def buffer_columns(length: int) -> dict[str, Any]:
     whole = {f"attempt_{name}": np.zeros(length, np.int64) for name in ("rows", "numbers", "nodes", "devices")}
     real = {f"attempt_{name}": np.zeros(length) for name in ("starts", "ends")}
     return {**whole, **real, "attempt_reasons": np.zeros(length, np.int64)}
+
+
+def refuse_stops(problem: Problem) -> None:
+    """Refuse what ends attempts otherwise than by an end of the task or the word of a policy that keeps progress.
+
+    Raises:
+        InvalidPolicy: the sentence says what.
+    """
+    cluster, options, name = problem.cluster, problem.options, problem.policy.name
+    if cluster.fails or options.failures or any(group.outages for group in cluster.groups):
+        raise InvalidPolicy(f"{name} plays neither failures nor outages of nodes.")
+    if options.checkpoints is not None or options.kill_at_estimate:
+        raise InvalidPolicy(f"{name} plays neither checkpoints nor limits: progress is kept.")
 
 
 def history_of(records: Any, **measured: FloatArray) -> History:

@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scheduler_sim.engine.codes import ARRIVED, FINISHED, QUEUED, RUNNING
+from scheduler_sim.engine.codes import ARRIVED, QUEUED, RUNNING
 from scheduler_sim.engine.jit import bare_kernel, kernel
 from scheduler_sim.engine.kernels.choices.figures import tell_figures
+from scheduler_sim.engine.kernels.choices.instants import begin_instant, end_first
 from scheduler_sim.engine.kernels.choices.scales import keep_within, wait_seen
-from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
+from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, ends_by
+from scheduler_sim.engine.kernels.structures.heap import heap_push
 from scheduler_sim.engine.policies.past_scoring import scaled
 from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray
 
@@ -99,22 +101,12 @@ def _start(p: Placing, group: IntArray, row: int, node: int) -> None:
 @bare_kernel
 def _pass_instant(p: Placing) -> None:
     """Apply all events of the next instant, releases first."""
-    counts, arrival = p.counts, p.arrival
-    now = np.inf
-    if counts[ARRIVED] < len(arrival):
-        now = arrival[counts[ARRIVED]]
-    if counts[RUNNING] > 0:
-        now = min(now, p.end_times[0])
-    p.clock[0] = now
-    while counts[RUNNING] > 0 and p.end_times[0] <= now:
-        row = p.end_rows[0]
-        heap_pop(p.end_times, p.end_rows, counts[RUNNING])
-        counts[RUNNING] -= 1
-        counts[FINISHED] += 1
+    counts, now = p.counts, begin_instant(p)
+    while ends_by(now, counts, p.end_times):
+        row = end_first(p)
         _move(p, row, p.node[row], 1)
-    while counts[ARRIVED] < len(arrival) and arrival[counts[ARRIVED]] <= now:
-        counts[ARRIVED] += 1
-        counts[QUEUED] += 1
+    while arrives_by(now, p.arrival, counts):
+        arrive(counts)
 
 
 @bare_kernel

@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scheduler_sim.engine.codes import ARRIVED, COMMON, FINISHED, QUEUED, RUNNING
+from scheduler_sim.engine.codes import ARRIVED, COMMON, QUEUED, RUNNING
 from scheduler_sim.engine.jit import bare_kernel, kernel
 from scheduler_sim.engine.kernels.choices.figures import tell_figures
+from scheduler_sim.engine.kernels.choices.instants import begin_instant, end_first
 from scheduler_sim.engine.kernels.choices.scales import keep_within, wait_seen, width_seen
-from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push, heap_remove
+from scheduler_sim.engine.kernels.pool.loop import arrives_by, ends_by
+from scheduler_sim.engine.kernels.structures.heap import heap_push, heap_remove
 from scheduler_sim.engine.policies.past_scoring import scaled
 from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray
 
@@ -123,21 +125,12 @@ def _stop(p: Stopping, row: int, shortest_first: bool) -> None:
 @bare_kernel
 def _pass_instant(p: Stopping, shortest_first: bool) -> None:
     """Apply all events of the next instant, releases first, and begin to walk the queue."""
-    counts, arrival = p.counts, p.arrival
-    now = np.inf
-    if counts[ARRIVED] < len(arrival):
-        now = arrival[counts[ARRIVED]]
-    if counts[RUNNING] > 0:
-        now = min(now, p.end_times[0])
-    p.clock[0] = now
-    while counts[RUNNING] > 0 and p.end_times[0] <= now:
-        row = p.end_rows[0]
-        heap_pop(p.end_times, p.end_rows, counts[RUNNING])
-        counts[RUNNING] -= 1
-        counts[FINISHED] += 1
+    counts, now = p.counts, begin_instant(p)
+    while ends_by(now, counts, p.end_times):
+        row = end_first(p)
         counts[FREE] += p.cpus[row]
         p.begun[row] = np.nan
-    while counts[ARRIVED] < len(arrival) and arrival[counts[ARRIVED]] <= now:
+    while arrives_by(now, p.arrival, counts):
         _enqueue(p, counts[ARRIVED], shortest_first)
         counts[ARRIVED] += 1
     counts[AT] = counts[ASKED] = counts[PASSED] = 0

@@ -7,8 +7,8 @@ import numpy as np
 from scheduler_sim.engine.codes import ARRIVED, COMMON, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.contract import Attempts, Outcome
 from scheduler_sim.engine.errors import InvalidPolicy
-from scheduler_sim.engine.kernels.attempts import attempts_of, history_of
-from scheduler_sim.engine.kernels.base import BaseKernel
+from scheduler_sim.engine.kernels.attempts import attempts_of, history_of, refuse_stops
+from scheduler_sim.engine.kernels.base import BaseKernel, outcome_of
 from scheduler_sim.engine.kernels.elastic.choices import Moment, pollux, sia
 from scheduler_sim.engine.kernels.elastic.kinds import Kinds
 from scheduler_sim.engine.kernels.elastic.loop import play
@@ -103,14 +103,11 @@ class ElasticKernel(BaseKernel):
         """Return the present outcome; the arrays are views that later calls of `advance` change."""
         state, tasks, asked = self._state, self._state.tasks, self._asked
         whole = np.ones(len(self._workload))
-        return Outcome(
+        return outcome_of(
+            tasks,
             ready_time=self._ready,
-            start_time=tasks["start"],
-            finish_time=tasks["finish"],
-            node=tasks["node"],
-            device=tasks["device"],
             gpu_fraction=np.where(self._workload.gpus > 0, 1.0, 0.0),
-            completion_order=state.order[: self.finished],
+            order=state.order[: self.finished],
             history=history_of(
                 tasks,
                 held_part=np.divide(tasks["area"], tasks["held"] * asked, out=whole.copy(), where=tasks["held"] > 0),
@@ -136,7 +133,7 @@ def _refuse(problem: Problem) -> None:
     Raises:
         InvalidPolicy: the sentence says what.
     """
-    workload, cluster, options, name = problem.workload, problem.cluster, problem.options, problem.policy.name
+    workload, cluster, name = problem.workload, problem.cluster, problem.policy.name
     if problem.policy.placement.code != 0 or problem.policy.placement.values:
         raise InvalidPolicy(f"{name} chooses devices by itself and takes no @placement.")
     if len(cluster.groups) != 1 and problem.policy.order.name not in CHOOSES_KINDS:
@@ -147,10 +144,7 @@ def _refuse(problem: Problem) -> None:
         raise InvalidPolicy(f"{name} does not know the racks of cluster {cluster.name}.")
     if workload.hybrid.any() or workload.parents.count:
         raise InvalidPolicy(f"{name} plays neither split tasks nor dependencies between tasks.")
-    if cluster.fails or options.failures or any(group.outages for group in cluster.groups):
-        raise InvalidPolicy(f"{name} plays neither failures nor outages of nodes.")
-    if options.checkpoints is not None or options.kill_at_estimate:
-        raise InvalidPolicy(f"{name} plays neither checkpoints nor limits: progress is kept.")
+    refuse_stops(problem)
     on_gpu = workload.gpus > 0
     if on_gpu.any() and not on_gpu.all():
         raise InvalidPolicy(f"{name}: all tasks must ask for GPUs, or none of them.")

@@ -22,6 +22,7 @@ from scheduler_sim.engine.kernels.elastic.state import (
     State,
 )
 from scheduler_sim.engine.kernels.elastic.widths import expand_and_shrink, share_equally
+from scheduler_sim.engine.kernels.structures.clocks import leave_clock
 from scheduler_sim.engine.kernels.structures.device_lists import tell_places
 from scheduler_sim.engine.kernels.structures.gang_buffer import has_room
 
@@ -73,10 +74,7 @@ def play(s: State, until_time: float, max_events: int) -> int:
         else:
             expand_and_shrink(s)
         _apply(s, instant)
-    if counts[EVENTS] >= max_events:
-        until_time = s.clock[0]
-    if until_time < np.inf:
-        s.clock[1] = max(s.clock[1], until_time)
+    leave_clock(s.clock, until_time, counts[EVENTS] >= max_events)
     return PLAYED
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scheduler_sim.engine.codes import COMMON
-from scheduler_sim.engine.kernels.attempts import buffer_for
+from scheduler_sim.engine.kernels.attempts import attempt_type, buffer_for
 from scheduler_sim.engine.kernels.elastic.kinds import Kinds
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
 from scheduler_sim.engine.workloads.columns import FloatArray, IntArray
@@ -24,13 +24,7 @@ on `width` devices (0 for none) of a `kind`, `begun`, without progress for `paid
 `last_width`; `area` device-seconds of the attempts that have ended; the first device that it holds at `place`; and the
 width that was settled for it, its `target`, with the kind of those devices, its `aim`."""
 
-ATTEMPT = np.dtype(
-    [
-        *((name, "i8") for name in ("row", "number", "width")),
-        *((name, "f8") for name in ("start", "end")),
-        *((name, "i8") for name in ("node", "device", "reason")),
-    ]
-)
+ATTEMPT = attempt_type(("width", "i8"))
 
 EVENTS, ACTIVE, WRITTEN, DECIDING, COUNTS = range(COMMON, COMMON + 5)
 """Places in the counts: events of this call, tasks that have come and are not done, attempts in the buffer, and whether

@@ -12,7 +12,7 @@ import numpy as np
 from scheduler_sim.engine.codes import EASY, LIST, NONE, QUEUED, RUNNING
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.jit import kernel
-from scheduler_sim.engine.kernels.pool.learned import lowest, some_fit
+from scheduler_sim.engine.kernels.pool.learned import Queue, lowest, make_queue, some_fit
 from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, next_instant, release
 from scheduler_sim.engine.kernels.pool.reordered import Predictions, correct, predict_run
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
@@ -24,47 +24,22 @@ from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 
 class Waiting(NamedTuple):
-    """The queued tasks in no order, places 0 to queued - 1 are in use; columns as of `learned.Queue`.
+    """The queued tasks, and whose they are.
 
     Attributes:
-        user, kind: numbers, see `past_scoring.Past`.
-        planned_times, planned_rows: see `planned_ends`.
+        queue: places 0 to queued - 1 are in use.
+        user, kind: of the tasks there; numbers, see `past_scoring.Past`.
     """
 
-    rows: IntArray
-    cpus: IntArray
-    expected: FloatArray
-    arrival: FloatArray
-    r: FloatArray
-    n: FloatArray
+    queue: Queue
     user: IntArray
     kind: IntArray
-    wait: FloatArray
-    excess: FloatArray
-    scores: FloatArray
-    folded: FloatArray
-    planned_times: FloatArray
-    planned_rows: IntArray
 
 
 def make_waiting(length: int, most_running: int, weights: int) -> Waiting:
     """Return an empty queue with room for `length` tasks, of which `most_running` run at a time."""
-    return Waiting(
-        rows=np.empty(length, np.int64),
-        cpus=np.empty(length, np.int64),
-        expected=np.empty(length),
-        arrival=np.empty(length),
-        r=np.empty(length),
-        n=np.empty(length),
-        user=np.empty(length, np.int64),
-        kind=np.empty(length, np.int64),
-        wait=np.empty(length),
-        excess=np.empty(length),
-        scores=np.empty(length),
-        folded=np.empty(weights),
-        planned_times=np.empty(most_running),
-        planned_rows=np.empty(most_running, np.int64),
-    )
+    queue = make_queue(length, most_running, weights)
+    return Waiting(queue, np.empty(length, np.int64), np.empty(length, np.int64))
 
 
 @kernel
@@ -73,7 +48,7 @@ def advance_informed(
     processors: int,
     tasks: Tasks,
     run: Run,
-    queue: Waiting,
+    waiting: Waiting,
     past: Past,
     predictions: Predictions,
     features: FloatArray,
@@ -87,8 +62,8 @@ def advance_informed(
     """
     all_arrival, all_expected, all_cpus, duration = tasks.arrival, tasks.expected, tasks.cpus, tasks.duration
     counts, start, end_times = run.counts, run.start, run.end_times
-    rows, cpus, expected, arrival = queue.rows, queue.cpus, queue.expected, queue.arrival
-    r, n, users, kinds = queue.r, queue.n, queue.user, queue.kind
+    queue, users, kinds = waiting
+    rows, cpus, expected, arrival, r, n = queue.rows, queue.cpus, queue.expected, queue.arrival, queue.r, queue.n
     wait, excess, scores, folded = queue.wait, queue.excess, queue.scores, queue.folded
     planned_times, planned_rows = queue.planned_times, queue.planned_rows
     user_of, kind_of, of_user, of_kind = past
@@ -182,7 +157,7 @@ def informed_loop(
     if features is None or parameters is None:
         raise InvalidPolicy("A learned score needs features and weights.")
     past = make_past(*numbers)
-    queue = make_waiting(len(tasks.arrival), len(run.end_rows), len(parameters))
+    waiting = make_waiting(len(tasks.arrival), len(run.end_rows), len(parameters))
     return lambda until, events: advance_informed(
-        backfill, processors, tasks, run, queue, past, predictions, features, parameters, until, events
+        backfill, processors, tasks, run, waiting, past, predictions, features, parameters, until, events
     )

@@ -7,14 +7,14 @@ import numpy as np
 from scheduler_sim.engine.codes import ARRIVED, COMMON, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.contract import Attempts, Outcome, Pieces
 from scheduler_sim.engine.errors import InvalidPolicy
-from scheduler_sim.engine.kernels.attempts import attempts_of, history_of
-from scheduler_sim.engine.kernels.base import BaseKernel
+from scheduler_sim.engine.kernels.attempts import attempts_of, history_of, refuse_stops
+from scheduler_sim.engine.kernels.base import BaseKernel, outcome_of
 from scheduler_sim.engine.kernels.rounds import fifo
 from scheduler_sim.engine.kernels.rounds.allocations import PROGRAMMES, Instant
 from scheduler_sim.engine.kernels.rounds.kinds import Kinds, rates_beside
 from scheduler_sim.engine.kernels.rounds.mechanism import Mechanism
 from scheduler_sim.engine.kernels.rounds.packed import Packing
-from scheduler_sim.engine.kernels.rounds.state import Jobs
+from scheduler_sim.engine.kernels.rounds.state import Jobs, Rules
 from scheduler_sim.engine.policies.orders.rounds import KNOWING, PACKED
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workloads.columns import FloatArray
@@ -65,15 +65,8 @@ class RoundsKernel(BaseKernel):
         def settle(now: Instant) -> FloatArray:
             return shares(now if knows else now.agnostic())
 
-        return Mechanism(
-            jobs,
-            settle,
-            knows_kinds=knows,
-            in_turn=programme.in_turn,
-            round_time=order.value("round"),
-            least_reset_time=order.value("reset"),
-            seed=problem.seed,
-        )
+        rules = Rules(knows, programme.in_turn, order.value("round"), order.value("reset"), problem.seed)
+        return Mechanism(jobs, settle, rules)
 
     def _play(self, until_time: float, max_events: int) -> None:
         self._mechanism.advance(until_time, max_events)
@@ -96,14 +89,11 @@ class RoundsKernel(BaseKernel):
         """Return the present outcome; the arrays are views that later calls of `advance` change."""
         state = self._mechanism.state
         tasks = state.tasks
-        return Outcome(
+        return outcome_of(
+            tasks,
             ready_time=self._ready,
-            start_time=tasks["start"],
-            finish_time=tasks["finish"],
-            node=tasks["node"],
-            device=tasks["device"],
             gpu_fraction=np.ones(len(self._workload)),
-            completion_order=state.order[: self.finished],
+            order=state.order[: self.finished],
             history=history_of(tasks),
         )
 
@@ -142,7 +132,7 @@ def _refuse(problem: Problem) -> None:
     Raises:
         InvalidPolicy: the sentence says what.
     """
-    workload, cluster, options, name = problem.workload, problem.cluster, problem.options, problem.policy.name
+    workload, cluster, name = problem.workload, problem.cluster, problem.policy.name
     if problem.policy.placement.code != 0 or problem.policy.placement.values:
         raise InvalidPolicy(f"{name}: rounds choose the GPUs of a kind by themselves and take no @placement.")
     if cluster.gpus == 0:
@@ -153,7 +143,4 @@ def _refuse(problem: Problem) -> None:
         )
     if workload.parents.count:
         raise InvalidPolicy(f"{name} plays no dependencies between tasks.")
-    if cluster.fails or options.failures or any(group.outages for group in cluster.groups):
-        raise InvalidPolicy(f"{name} plays neither failures nor outages of nodes.")
-    if options.checkpoints is not None or options.kill_at_estimate:
-        raise InvalidPolicy(f"{name} plays neither checkpoints nor limits: in rounds, progress is kept.")
+    refuse_stops(problem)

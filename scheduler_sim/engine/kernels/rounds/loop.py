@@ -37,6 +37,7 @@ from scheduler_sim.engine.kernels.rounds.state import (
     WRITTEN,
     State,
 )
+from scheduler_sim.engine.kernels.structures.clocks import leave_clock
 from scheduler_sim.engine.kernels.structures.device_lists import tell_places
 from scheduler_sim.engine.kernels.structures.gang_buffer import has_room
 
@@ -76,10 +77,7 @@ def play(s: State, until_time: float, max_events: int) -> int:
             _begin(s, start)
             counts[EVENTS] += 1
         s.clock[0] = instant
-    if counts[EVENTS] >= max_events:
-        until_time = s.clock[0]
-    if until_time < np.inf:
-        s.clock[1] = max(s.clock[1], until_time)
+    leave_clock(s.clock, until_time, counts[EVENTS] >= max_events)
     return PLAYED
 
 

@@ -30,6 +30,7 @@ from scheduler_sim.engine.kernels.rounds.state import (
     TO_SETTLE,
     WRITTEN,
     Jobs,
+    Rules,
     State,
 )
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
@@ -45,33 +46,18 @@ class Mechanism:
     """The rounds of some jobs.
 
     Args:
-        jobs: all of them. sharing: settles shares at an instant.
-        knows_kinds: kinds are walked in their order; else in one shuffled anew for each round.
-        in_turn: who has no share never fills GPUs that are left over.
-        round_time: seconds. least_reset_time: seconds between two settlements. seed: of the shuffling.
+        jobs: all of them. sharing: settles shares at an instant. rules: how rounds go on.
     """
 
-    def __init__(
-        self,
-        jobs: Jobs,
-        sharing: Sharing,
-        *,
-        knows_kinds: bool,
-        in_turn: bool = False,
-        round_time: float = 360.0,
-        least_reset_time: float = 1920.0,
-        seed: int = 0,
-    ) -> None:
-        self.jobs, self.sharing = jobs, sharing
-        self.state = State.of(
-            jobs, knows_kinds=knows_kinds, in_turn=in_turn, round_time=round_time, least_reset_time=least_reset_time
-        )
+    def __init__(self, jobs: Jobs, sharing: Sharing, rules: Rules) -> None:
+        self.jobs, self.sharing, self.rules = jobs, sharing, rules
+        self.state = State.of(jobs, rules)
         self.alone_time = np.zeros(len(jobs.work))
         self.alone_rate = np.ones(len(jobs.work))
         self.resets: list[float] = []
         self._written: list[npt.NDArray[np.void]] = []
         self._pieces: list[Pieces] = []
-        self._shuffler = random.Random(seed + 5)  # noqa: S311
+        self._shuffler = random.Random(rules.seed + 5)  # noqa: S311
 
     @property
     def now(self) -> float:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from scheduler_sim.engine.codes import ARRIVED, COMMON, FINISHED, MILLI
 from scheduler_sim.engine.contract import ENDINGS, REASONS, Pieces
+from scheduler_sim.engine.kernels.attempts import attempt_type
 from scheduler_sim.engine.kernels.rounds.allocations import Instant, NoAllocation
 from scheduler_sim.engine.kernels.rounds.mechanism import known_left
 from scheduler_sim.engine.kernels.rounds.packing import Pairs, packed_shares
@@ -41,14 +42,7 @@ TASK = np.dtype(
 """A job: what it holds (`kind`, -1 for nothing, with its `partner`, -1 for none, and the `part` of what it asks for),
 what it held in the round that was found last (`ran_on`, `ran_with`), and the sum of seconds times parts (`area`)."""
 
-ATTEMPT = np.dtype(
-    [
-        *((name, "i8") for name in ("row", "number")),
-        *((name, "f8") for name in ("start", "end")),
-        *((name, "i8") for name in ("node", "device", "reason")),
-        ("part", "f8"),
-    ]
-)
+ATTEMPT = attempt_type(("part", "f8"))
 
 
 class PackedState(NamedTuple):

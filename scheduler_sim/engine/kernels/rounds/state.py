@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scheduler_sim.engine.codes import COMMON
-from scheduler_sim.engine.kernels.attempts import BUFFER
+from scheduler_sim.engine.kernels.attempts import BUFFER, attempt_type
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
 from scheduler_sim.engine.workloads.columns import FloatArray, IntArray
 
@@ -29,13 +29,7 @@ TASK = np.dtype(
 the first of them at `place`, `begun` and so far planned `until`; what it does in the round that is played (`done_time`
 seconds, `is_done` with it); the kind that the next round `wanted` for it."""
 
-ATTEMPT = np.dtype(
-    [
-        *((name, "i8") for name in ("row", "number")),
-        *((name, "f8") for name in ("start", "end")),
-        *((name, "i8") for name in ("node", "device", "reason")),
-    ]
-)
+ATTEMPT = attempt_type()
 ENTRY = np.dtype([("row", "i8"), ("kind", "i8"), ("is_done", "i8"), ("end", "f8"), ("done_time", "f8")])
 """What a job does in the next round."""
 
@@ -85,6 +79,23 @@ class Jobs:
     in_steps: bool = True
 
 
+@dataclass(frozen=True)
+class Rules:
+    """How rounds go on.
+
+    Attributes:
+        knows_kinds: kinds are walked in their order; else in one shuffled anew for each round.
+        in_turn: who has no share never fills GPUs that are left over.
+        round_time: seconds. least_reset_time: seconds between two settlements. seed: of the shuffling.
+    """
+
+    knows_kinds: bool
+    in_turn: bool = False
+    round_time: float = 360.0
+    least_reset_time: float = 1920.0
+    seed: int = 0
+
+
 class State(NamedTuple):
     """The arrays of a simulation.
 
@@ -130,7 +141,7 @@ class State(NamedTuple):
     gang_counts: IntArray
 
     @classmethod
-    def of(cls, jobs: Jobs, *, knows_kinds: bool, in_turn: bool, round_time: float, least_reset_time: float) -> "State":
+    def of(cls, jobs: Jobs, rules: Rules) -> "State":
         """Return the state before the first round."""
         n, kinds = jobs.rate.shape
         tasks = np.zeros(n, TASK)
@@ -141,9 +152,9 @@ class State(NamedTuple):
         for name in ("kind", "wanted", "ran_on", "place", "device", "ending"):
             tasks[name] = -1
         counts = np.zeros(COUNTS, np.int64)
-        counts[NEXT], counts[ORDERS_TAKEN] = -1, 0 if knows_kinds else ORDERS
+        counts[NEXT], counts[ORDERS_TAKEN] = -1, 0 if rules.knows_kinds else ORDERS
         reals = np.zeros(REALS)
-        reals[ROUND_TIME], reals[LEAST_RESET_TIME] = round_time, least_reset_time
+        reals[ROUND_TIME], reals[LEAST_RESET_TIME] = rules.round_time, rules.least_reset_time
         reals[NOW] = max(jobs.arrival_time[0], 0.0) if len(jobs.work) else 0.0
         workers = jobs.workers.astype(np.int64)
         firsts = np.concatenate(([0], np.cumsum(workers)))
@@ -173,6 +184,6 @@ class State(NamedTuple):
             counts=counts,
             clock=np.full(2, jobs.arrival_time[0] if n else 0.0),
             reals=reals,
-            flags=np.array([in_turn, jobs.in_steps, knows_kinds], np.int64),
+            flags=np.array([rules.in_turn, jobs.in_steps, rules.knows_kinds], np.int64),
             **GangBuffer.of(int(firsts[-1]))._asdict(),
         )
