@@ -20,6 +20,7 @@ ENGINE = (
         "part_sources",
         "version",
         "codes",
+        "compiling",
         "units",
         "clock",
         "indexes",

@@ -12,7 +12,6 @@ Numba gets ready to compile before it looks on disk, which takes longer than to 
 only where it has to compile, and nothing is looked up for a function that no one calls.
 """
 
-import importlib
 import os
 import secrets
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from typing import Any, ClassVar
 from numba.core.caching import CacheImpl, CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, _CacheLocator
 from numba.core.runtime import rtsys  # type: ignore[attr-defined]
 
-from scheduler_sim.engine import sources
+from scheduler_sim.engine import compiling, sources
 
 _ENGINE = Path(__file__).parent
 _CHECKOUT = _ENGINE.parent.parent
@@ -89,20 +88,6 @@ class _Locator(_CacheLocator):
 CacheImpl._locator_classes.insert(0, _Locator)
 
 
-def _spare_linear_algebra() -> None:
-    """Let Numba load its functions of arrays without SciPy's linear algebra, which takes longer than all of them.
-
-    All it wants to know there is whether it is installed, as it is; compiled code that uses it looks again.
-    """
-    linalg: Any = importlib.import_module("numba.np.linalg")
-    look = linalg.ensure_blas
-    linalg.ensure_blas = lambda: None
-    try:
-        importlib.import_module("numba.np.arraymath")
-    finally:
-        linalg.ensure_blas = look
-
-
 class KernelCache(FunctionCache):
     """The files of one compiled function, looked for when it is first called.
 
@@ -147,14 +132,15 @@ class KernelCache(FunctionCache):
         with self._guard_against_spurious_io_errors():
             found = self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]
         if found is None:
-            _spare_linear_algebra()
+            compiling.prepare()
         return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep the code for arguments of these types in a file of its own, whoever else saves at the same moment."""
         own = self._data_name_pattern.replace("{number", f"{secrets.token_hex(8)}.{{number")
         self._cache_file._data_name_pattern = own
-        super().save_overload(sig, data)  # type: ignore[no-untyped-call]
+        # With each instruction and its type in words, which nobody reads, it would take twice the room.
+        super().save_overload(sig, data._replace(type_annotation=""))  # type: ignore[no-untyped-call]
 
     @classmethod
     def is_any_kept(cls) -> bool:
