@@ -13,7 +13,6 @@ from apps.metrics.models import GroupMetric, Metric
 from apps.results.models import Run
 from apps.results.signals import rows_changed
 from scheduler_sim import engine
-from scheduler_sim.columnar.objects import columns_as_objects
 from scheduler_sim.engine.crew import Each
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.learning.agent_curve import agent_curve
@@ -78,6 +77,8 @@ def metrics_compute(
 
     def of_policy(scheduler: str) -> tuple[dict[str, Any], Columns | None, Columns]:
         observed = metrics.Observed(simulations[scheduler], scored)
+        # Before there is what the figures of windows need, so that both are not in memory at once.
+        groups = vars(grouped.figures(observed))
         simulation, rows = observed.simulation, observed.rows
         came, outcome = simulation.workload, simulation.outcome()
         edges = np.array(metrics.whole_run(came, [outcome], scored))
@@ -101,7 +102,7 @@ def metrics_compute(
         windows = None
         if len(window_edges) > 2:
             windows = {**vars(summarise(edges=window_edges)), "gpu_fragmentation": fragmented.get(scheduler)}
-        return whole, windows, vars(grouped.figures(observed))
+        return whole, windows, groups
 
     found = dict(zip(schedulers, each(of_policy, schedulers), strict=True))
     totals = {scheduler: whole for scheduler, (whole, _, _) in found.items()}
@@ -140,15 +141,8 @@ def _without_series(simulation: engine.Simulation) -> engine.Simulation:
 def metrics_store(*, run: Run, figures: RunFigures) -> None:
     """Store the figures of a run in place of those stored before, so that doing it again changes nothing."""
     Metric.objects.filter(run=run).delete()
-    parts = ((False, figures.windows), (True, figures.totals))
-    Metric.objects.bulk_create(
-        row
-        for is_total, of_policies in parts
-        for scheduler, columns in of_policies.items()
-        for row in columns_as_objects(
-            Metric, {"run_id": run.pk, "scheduler": scheduler, "is_total": is_total, **columns}
-        )
-    )
+    for is_total, of_policies in ((False, figures.windows), (True, figures.totals)):
+        Metric.objects.bulk_create_columns(run_id=run.pk, is_total=is_total, figures=of_policies)
     GroupMetric.objects.filter(run=run).delete()
     GroupMetric.objects.bulk_create_columns(run_id=run.pk, figures=figures.groups)
     rows_changed.send(sender=Metric, run_id=run.pk)

@@ -5,9 +5,11 @@ Python holds it, and is done by one thread after the other.
 """
 
 import os
+import sys
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from threading import Event
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
@@ -26,6 +28,24 @@ class Each(Protocol):
 def cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+QUICK_TURN = 0.0005
+"""Seconds for which a thread may go on in Python while another one waits for it."""
+
+
+@contextmanager
+def quick_turns() -> Iterator[None]:
+    """Let whoever comes back from a kernel go on soon, although a thread beside it works in Python.
+
+    By default it waits for 5 ms, in which another kernel would be done.
+    """
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(QUICK_TURN)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
 
 
 class Crew:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -36,6 +36,11 @@ from scheduler_sim.engine.units import SECONDS_PER_DAY
 from scheduler_sim.engine.whatif import at_arrivals
 from scheduler_sim.engine.workloads.feedback import predecessors, uncome
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
+
+Rows = IntArray | slice
+"""Tasks by their rows; all of them are a slice, which copies nothing."""
+
+Made = TypeVar("Made")
 
 _NOTHING_DRAWN = np.random.default_rng(0)
 """For scores and choices that depend on estimates: none of them keeps what it draws."""
@@ -324,7 +329,7 @@ class Simulation:
             first += len(batch)
         return Attempts.joined(found)
 
-    def history(self, rows: "slice | IntArray" = slice(None)) -> History:
+    def history(self, rows: Rows = slice(None)) -> History:
         """Return what tasks went through; of those that run once, one attempt of finish - start.
 
         Args:
@@ -372,7 +377,8 @@ class Simulation:
     def spans(self) -> Attempts:
         """Return every span in which a task held devices: attempts that have ended, and those that go on.
 
-        An attempt that goes on ends when it is expected to. Rows are in no particular order.
+        An attempt that goes on ends when it is expected to. Rows are in no particular order. Columns may be views
+        of the outcome's and the workload's own.
 
         Raises:
             RuntimeError: attempts were handed to `on_attempts` and are not kept.
@@ -381,28 +387,29 @@ class Simulation:
             raise RuntimeError("Attempts that were handed over are not kept; figures over time need them.")
         outcome, workload = self.outcome(), self.workload
         several = self.attempts()
-        listed = np.zeros(len(workload), np.int64)
-        np.maximum.at(listed, several.row, several.number)
         # Not listed are the only attempt of a task, and one that goes on.
         open_ = ~np.isnan(outcome.finish_time)
         begun, number = outcome.start_time, np.ones(len(workload), np.int64)
         if outcome.history is not None:
+            listed = np.zeros(len(workload), np.int64)
+            np.maximum.at(listed, several.row, several.number)
             open_ &= listed < outcome.history.attempts
             begun, number = outcome.history.begun_time, outcome.history.attempts
-        rows = np.flatnonzero(open_)
-        part: FloatArray = np.ones(len(workload))
+        rows: Rows = slice(None) if open_.all() else np.flatnonzero(open_)
+        cpus, gpus = workload.cpus[rows], workload.gpus[rows]
         if outcome.history is not None and outcome.history.last_part is not None:
-            part = outcome.history.last_part
+            part = outcome.history.last_part[rows]
+            cpus, gpus = cpus * part, gpus * part
         rest = Attempts(
-            row=rows,
+            row=np.arange(len(workload))[rows],
             number=number[rows],
             start_time=begun[rows],
             end_time=outcome.finish_time[rows],
             node=outcome.node[rows],
             device=outcome.device[rows],
-            cpus=workload.cpus[rows] * part[rows],
-            gpus=workload.gpus[rows] * part[rows],
-            reason=np.zeros(len(rows), np.int64),
+            cpus=cpus,
+            gpus=gpus,
+            reason=np.zeros(len(cpus), np.int64),
         )
         return Attempts.joined([rest, several]) if len(several) else rest
 
@@ -435,12 +442,22 @@ class Simulation:
         )
 
 
-def set_up(make: Callable[[Policy], Simulation], policies: Sequence[Policy], *, each: Each) -> list[Simulation]:
+def set_up(make: Callable[[Policy], Made], policies: Sequence[Policy], *, each: Each) -> list[Made]:
     """Return what `make` makes of each policy.
 
     Args:
         each: how they are gone through; where a policy is the user's own they are one after the other, since nobody has
             said that its functions may run side by side.
     """
-    own = any(policy.order.source == YOUR_OWN for policy in policies)
-    return [make(policy) for policy in policies] if own else list(each(make, policies))
+    if each is map or any(policy.order.source == YOUR_OWN for policy in policies):
+        return [make(policy) for policy in policies]
+    # Policies of one order share what it needs. The first of each come first, so that none waits for what another one
+    # is working out.
+    seen: dict[str, int] = {}
+    turn = []
+    for policy in policies:
+        turn.append(seen.get(policy.order.name, 0))
+        seen[policy.order.name] = turn[-1] + 1
+    by_turn = sorted(range(len(policies)), key=turn.__getitem__)
+    made = dict(zip(by_turn, each(make, [policies[number] for number in by_turn]), strict=True))
+    return [made[number] for number in range(len(policies))]

@@ -46,7 +46,7 @@ def refuse_steps(workload: Workload, cluster: Cluster, *, stops: bool) -> None:
 
 
 def steps_taken(
-    workload: Workload, cluster: Cluster, options: Options, outcome: Outcome, rows: IntArray, group: IntArray
+    workload: Workload, cluster: Cluster, options: Options, outcome: Outcome, rows: IntArray | slice, group: IntArray
 ) -> IntArray | None:
     """Return how far below the step that holds tasks `rows`, finished on groups `group`, ran; None without a choice.
 
@@ -65,7 +65,7 @@ def steps_taken(
 
 
 def busy_watts(
-    workload: Workload, cluster: Cluster, options: Options, outcome: Outcome, rows: IntArray, group: IntArray
+    workload: Workload, cluster: Cluster, options: Options, outcome: Outcome, rows: IntArray | slice, group: IntArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return what a core and a GPU of finished tasks `rows` on node groups `group` drew, shape (len(rows),) each."""
     steps = steps_taken(workload, cluster, options, outcome, rows, group)

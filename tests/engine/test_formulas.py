@@ -5,7 +5,7 @@ import pytest
 
 from scheduler_sim.engine import Options, Simulation, Workload, parse_policy
 from scheduler_sim.engine.clusters.presets import load_cluster
-from scheduler_sim.engine.measuring.usage import Usage, energy_and_cost
+from scheduler_sim.engine.measuring.usage import Usage, Used, energy_and_cost
 
 
 def apart(split_model, policy, n=200):
@@ -66,6 +66,8 @@ def test_a_sequential_task_pays_for_what_it_holds_and_burns_for_what_it_uses():
     workload, simulation = apart("sequential", "random", n=20)
     outcome = simulation.outcome()
     energy, cost = energy_and_cost(simulation, np.arange(len(workload)))
+    together = Used.of(simulation, slice(None))
+    assert together[2:] == pytest.approx((energy.sum(), cost.sum()), rel=1e-12)
     held = outcome.finish_time - outcome.start_time
     (group,) = simulation.cluster.groups
     prices = group.usd_per_core_hour + group.usd_per_gpu_hour

@@ -11,7 +11,7 @@ from scheduler_sim.engine.clusters.failures import FailureModel
 from scheduler_sim.engine.clusters.frequency import Frequency
 from scheduler_sim.engine.errors import InvalidCluster, InvalidPolicy
 from scheduler_sim.engine.measuring.metrics import summarise, whole_run
-from scheduler_sim.engine.measuring.usage import energy_and_cost
+from scheduler_sim.engine.measuring.usage import Used, energy_and_cost
 from scheduler_sim.engine.series import Signals, StepSeries
 from scheduler_sim.engine.stepped import steps_taken
 from scheduler_sim.engine.whatif import at_frequency
@@ -199,6 +199,7 @@ def assert_integrals(simulation: Simulation, step: IntArray) -> None:
     assert row["idle_carbon_kg"] == pytest.approx((idle * rate).sum(), abs=1e-12)
     energy, _ = energy_and_cost(simulation, np.arange(len(workload)))
     assert energy.sum() == pytest.approx(busy.sum() * 0.25, abs=1e-9)
+    assert Used.of(simulation, slice(None)).joules == energy.sum()
     allowed = simulation.signals.by_kind["power_cap"].at(quarters)
     over = (busy + idle > allowed + 1e-9).sum() * 0.25
     assert row["over_cap_time"] == pytest.approx(over, abs=1e-9)

@@ -1,5 +1,6 @@
 """What several policies share and do at a time changes nothing of what each does."""
 
+import sys
 import threading
 import time
 
@@ -12,11 +13,12 @@ from hypothesis.extra import numpy as arrays
 from scheduler_sim import engine as sim
 from scheduler_sim.engine.clusters.demand import demands
 from scheduler_sim.engine.clusters.oversize import oversized
-from scheduler_sim.engine.crew import Crew
+from scheduler_sim.engine.crew import QUICK_TURN, Crew, quick_turns
 from scheduler_sim.engine.kernels import make_kernel  # noqa: F401 before anything is compiled, see `RECORDS` there
 from scheduler_sim.engine.numerics.ordering import order_of, places_of
 from scheduler_sim.engine.policies import parse_policy
 from scheduler_sim.engine.sharing import Shared
+from scheduler_sim.engine.simulation import set_up
 
 NUMBERS = st.one_of(
     arrays.arrays(np.float64, st.integers(0, 60), elements=st.floats(width=64)),
@@ -109,6 +111,26 @@ def test_what_two_threads_need_is_worked_out_once_and_again_after_a_failure() ->
     with Crew(4) as crew:
         assert crew.each(lambda _: shared.once("key", make), range(4)) == [5] * 4
     assert len(made) == 2
+
+
+def test_policies_of_one_order_are_set_up_apart_and_returned_in_their_order() -> None:
+    policies = [parse_policy(name) for name in ("fcfs", "fcfs+easy", "sjf", "sjf+easy", "f1")]
+    begun: list[str] = []
+
+    def make(policy: sim.Policy) -> str:
+        begun.append(policy.name)
+        return policy.name
+
+    with Crew(1) as crew:
+        assert set_up(make, policies, each=crew.each) == [policy.name for policy in policies]
+    assert begun == ["fcfs", "sjf", "f1", "fcfs+easy", "sjf+easy"]
+
+
+def test_turns_are_as_long_as_before_once_a_run_is_over() -> None:
+    usual = sys.getswitchinterval()
+    with quick_turns():
+        assert sys.getswitchinterval() == pytest.approx(QUICK_TURN) != usual
+    assert sys.getswitchinterval() == usual
 
 
 def test_policies_that_python_decides_play_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from scheduler_sim import engine
 from scheduler_sim.engine.crew import Each
 from scheduler_sim.engine.measuring import fidelity
 from scheduler_sim.engine.measuring.recording import LOG_RESOLUTION
+from scheduler_sim.engine.simulation import Rows
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +59,10 @@ class Ending:
             each: how the policies are gone through, one after the other or side by side.
         """
         workload = players[0].simulation.workload
-        by_number = workload.task_id.argsort(kind="stable")
-        task_ids = workload.task_id[by_number]
+        task_ids = workload.task_id
+        is_in_order = bool((task_ids[1:] > task_ids[:-1]).all())
+        by_number: Rows = slice(None) if is_in_order else task_ids.argsort(kind="stable")
+        task_ids = task_ids[by_number]
 
         def checked(player: Player) -> tuple[bytes, int]:
             player = player.laid_out()

@@ -17,7 +17,7 @@ from scheduler_sim.engine.crew import Each
 from scheduler_sim.engine.gangs import GangLog
 from scheduler_sim.engine.measuring.usage import energy_and_cost
 from scheduler_sim.engine.sharing import Shared
-from scheduler_sim.engine.simulation import set_up
+from scheduler_sim.engine.simulation import Rows, set_up
 from scheduler_sim.engine.stored_schedule import laid_out
 from scheduler_sim.engine.workloads.workload import IntArray
 
@@ -145,7 +145,7 @@ class Player:
             "reason": np.array(REASONS)[attempts.reason],
         }
 
-    def columns(self, rows: IntArray) -> Mapping[str, Any]:
+    def columns(self, rows: Rows) -> Mapping[str, Any]:
         """Return the result columns of finished `rows`, keyed as the fields of `SchedulerResult`."""
         outcome = self.simulation.outcome()
         start, finish = outcome.start_time[rows], outcome.finish_time[rows]
@@ -165,7 +165,7 @@ class Player:
             **self._history_columns(rows),
         }
 
-    def _history_columns(self, rows: IntArray) -> Mapping[str, Any]:
+    def _history_columns(self, rows: Rows) -> Mapping[str, Any]:
         """Return what the tasks went through; nothing where each runs once and completes, which needs no saying."""
         simulation = self.simulation
         if simulation.outcome().history is None and not simulation.options.kill_at_estimate:

@@ -37,7 +37,7 @@ from scheduler_sim.background.memory import kept_memory
 from scheduler_sim.background.processes import HEARTBEAT_EVERY
 from scheduler_sim.background.work import unforeseen
 from scheduler_sim.columnar.turnstile import first_in_line
-from scheduler_sim.engine.crew import Crew, cores
+from scheduler_sim.engine.crew import Crew, cores, quick_turns
 from scheduler_sim.engine.policies.own import own_digests
 
 logger = logging.getLogger(__name__)
@@ -160,7 +160,7 @@ class Runner:
             state.release()
             raise
         try:
-            with self._reporting_failure(), kept_memory(), Crew(self._threads) as crew:
+            with self._reporting_failure(), kept_memory(), quick_turns(), Crew(self._threads) as crew:
                 try:
                     self._prepare(state, crew)
                 except _StoppedWhileReading:

@@ -17,7 +17,7 @@ from apps.results.models import Run
 from scheduler_sim.engine.clusters.cluster import Cluster
 from scheduler_sim.engine.contract import Progress, UnderWay
 from scheduler_sim.engine.measuring import tally
-from scheduler_sim.engine.measuring.usage import Played, energy_and_cost, holdings
+from scheduler_sim.engine.measuring.usage import Played, Used, holdings, total
 from scheduler_sim.engine.policies.order import changes_widths
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
 
@@ -208,9 +208,9 @@ class Race:
         for number, policy in enumerate(mark.policies):
             self._add(number, policy)
         finished = sum(self._finished(number) for number in range(len(mark.policies)))
-        total = len(mark.policies) * self._runner.tasks if mark.policies else 0
-        progress = finished / total if total else 0.0
-        done = total > 0 and finished == total
+        of_all = len(mark.policies) * self._runner.tasks if mark.policies else 0
+        progress = finished / of_all if of_all else 0.0
+        done = of_all > 0 and finished == of_all
         return {
             "type": "snapshot",
             "version": messages.VERSION,
@@ -235,12 +235,11 @@ class Race:
         self._tallies[number].add(policy.rows)
         self._wins.add(number, policy.rows, self._finish[number])
         simulation = self._players[number].simulation
-        energy, cost = energy_and_cost(simulation, policy.rows)
-        self._energy_joules[number] += energy.sum()
-        self._cost_usd[number] += cost.sum()
-        held = holdings(simulation, policy.rows)
-        self._core_seconds[number] += _total(held.cores, held.cpu_busy)
-        self._gpu_seconds[number] += _total(held.gpus, held.gpu_busy)
+        used = Used.of(simulation, policy.rows)
+        self._energy_joules[number] += used.joules
+        self._cost_usd[number] += used.usd
+        self._core_seconds[number] += used.core_seconds
+        self._gpu_seconds[number] += used.gpu_seconds
         shown = sorted([*self._placements, *policy.latest], key=lambda placement: placement["finish_time"])
         self._placements = shown[-messages.PLACEMENTS_SHOWN :]
 
@@ -275,7 +274,7 @@ class Race:
             # No split task stops and goes on: they are busy on all that they hold.
             rows, seconds, mean_part, _ = mark.under_way
             workload = self._runner.workload
-            return _total(workload.cpus[rows] * mean_part, seconds), _total(workload.gpus[rows] * mean_part, seconds)
+            return total(workload.cpus[rows] * mean_part, seconds), total(workload.gpus[rows] * mean_part, seconds)
         rows = self._tallies[number].running_at(clock_time)
         if not len(rows):
             return 0.0, 0.0
@@ -285,7 +284,7 @@ class Race:
         # Of a split task whose sides run one after the other, the GPU's comes first.
         one_by_one = simulation.workload.hybrid[rows] & (simulation.options.split_model == "sequential")
         on_cores = np.clip(np.where(one_by_one, elapsed - held.gpu_busy, elapsed), 0.0, held.cpu_busy)
-        return _total(held.cores, on_cores), _total(held.gpus, np.minimum(elapsed, held.gpu_busy))
+        return total(held.cores, on_cores), total(held.gpus, np.minimum(elapsed, held.gpu_busy))
 
     def _mean_width(self, number: int, mark: PolicyMark) -> float | None:
         """Return the devices that a running task holds on average; None where nobody runs, and of fixed widths."""
@@ -304,11 +303,6 @@ class Race:
 def devices_of(workload: Workload) -> FloatArray:
     """Return the GPUs that each task asks for, processors where it asks for none, shape (n,)."""
     return np.where(workload.gpus > 0, workload.gpus, workload.cpus)
-
-
-def _total(devices: FloatArray, seconds: FloatArray) -> float:
-    """Return device-seconds. Not as a product of vectors: BLAS shares that out to threads, which then spin for more."""
-    return float((devices * seconds).sum())
 
 
 def _share(part: float, whole: float) -> float | None:

@@ -10,8 +10,8 @@ import numpy as np
 
 from scheduler_sim.engine.measuring.usage import Usage
 from scheduler_sim.engine.series import GRAMS_PER_KG, JOULES_PER_KWH, Signals, StepSeries, by_window, cut
-from scheduler_sim.engine.simulation import Simulation
-from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
+from scheduler_sim.engine.simulation import Rows, Simulation
+from scheduler_sim.engine.workloads.workload import FloatArray
 
 _PER_JOULE = {"carbon": 1 / (JOULES_PER_KWH * GRAMS_PER_KG), "price": 1 / JOULES_PER_KWH}
 """What a joule makes of one unit of a series: kg of one g/kWh, USD of one USD/kWh."""
@@ -60,15 +60,16 @@ class Electricity:
         return cls(carbon, idle_carbon, price, idle_price, unknown if cap is None else _over_cap(usage, cap, edges))
 
 
-def task_electricity(simulation: Simulation, kind: str, rows: IntArray) -> FloatArray:
+def task_electricity(simulation: Simulation, kind: str, rows: Rows) -> FloatArray:
     """Return the kg of carbon (`carbon`) or the USD of electricity (`price`) of finished tasks `rows`.
 
-    Of a task with several attempts it is the sum over them. NaN where it is not known. Shape (len(rows),).
+    Of a task with several attempts it is the sum over them. NaN where it is not known. Shape (m,).
     """
     signals = simulation.signals
     factors = signals.factors(kind) if signals is not None else ()
-    if not factors or not simulation.cluster.states_watts or not len(rows):
-        return np.full(len(rows), np.nan)
+    asked = simulation.workload.cpus[rows]
+    if not factors or not simulation.cluster.states_watts or not len(asked):
+        return np.full(len(asked), np.nan)
     usage, row = Usage.of(simulation), simulation.spans().row
     ends = np.maximum(usage.core_end, usage.gpu_end)
     begin, end = float(usage.start.min()), float(np.nanmax(ends))

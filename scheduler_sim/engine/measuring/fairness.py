@@ -20,11 +20,8 @@ from scheduler_sim.engine.numerics.grouped import (
     sums_of_pairs,
 )
 from scheduler_sim.engine.numerics.histogram import LogHistogram
-from scheduler_sim.engine.simulation import Simulation
+from scheduler_sim.engine.simulation import Rows, Simulation
 from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray
-
-Rows = IntArray | slice
-"""Tasks by their rows; all of them are a slice, which copies nothing."""
 
 ROUNDING = 1e-9
 """Below so little above 1 a task got its equal share."""
@@ -58,7 +55,7 @@ class FairShares:
         present = ~np.isnan(ready)
         if outcome.history is not None:
             present &= done | (outcome.history.ending < 0)
-        rows = np.flatnonzero(done)
+        rows: Rows = slice(None) if done.all() else np.flatnonzero(done)
         alone, part = alone_times(simulation, rows)
         crowd = contention(ready, finish, present, completion_order=outcome.completion_order)
         took = finish[rows] - ready[rows]
@@ -80,7 +77,7 @@ class FairShares:
         if not known.all():
             rows, window, rho = np.arange(len(self.rho))[rows][known], window[known], rho[known]
         count = np.bincount(window, minlength=windows)
-        ordered = sort_in_groups(rho[order_of_groups(window)], count)
+        ordered = sort_in_groups(rho[order_of_groups(window)], count) if windows > 1 else np.sort(rho)
         share, _, of_window = self.of_users(users, rows, window)
         return {
             "mean_rho": divide(np.bincount(window, rho, windows), count),
@@ -118,12 +115,15 @@ class FairShares:
             scored: tasks that count, shape (n,); all by default.
         """
         known = ~np.isnan(self.rho)
-        rows = np.flatnonzero(known if scored is None else known & scored)
-        share, user, _ = self.of_users(sharers(simulation), rows, np.zeros(len(rows), np.int64))
+        if scored is not None:
+            known &= scored
+        rows: Rows = slice(None) if known.all() else np.flatnonzero(known)
+        rho = self.rho[rows]
+        share, user, _ = self.of_users(sharers(simulation), rows, np.zeros(len(rho), np.int64))
         names = simulation.workload.user.names
         worst = int(np.argmin(share)) if len(share) else None
         return {
-            "rho": LogHistogram.of(self.rho[rows]).as_json(),
+            "rho": LogHistogram.of(rho).as_json(),
             "users": len(share),
             "worst_user": None if worst is None or user is None else names[user[worst]],
             "share": None if worst is None else float(share[worst]),
@@ -215,7 +215,7 @@ def _crowd(
         found[row] = max(mean, 1.0)
 
 
-def alone_times(simulation: Simulation, rows: IntArray) -> tuple[FloatArray, FloatArray]:
+def alone_times(simulation: Simulation, rows: Rows) -> tuple[FloatArray, FloatArray]:
     """Return the seconds that tasks `rows` take alone, at the mean speed of what they may use, and their part of it.
 
     The part is the larger of those of its cores and its GPUs (dominant share; Ghodsi et al., NSDI 2011). Of a task that
@@ -234,18 +234,20 @@ def alone_times(simulation: Simulation, rows: IntArray) -> tuple[FloatArray, Flo
     runtime = played_runtime(workload, kill_at_estimate=simulation.options.kill_at_estimate)[rows]
     count, paces = cluster.of_groups("count"), Paces.of(workload, cluster)
     cores, devices = cluster.of_groups("cores") * count, cluster.of_groups("gpus") * count
-    mean_speed = np.full(len(rows), _mean(cluster.of_groups("cpu_speed"), cores))
-    usable, on_gpu = np.ones(len(rows)), gpus > 0
-    labels, admission = kinds_allowed(workload, cluster)
-    for code, allowed in enumerate(admission):
-        chosen = on_gpu & (labels.codes[rows] == code)
-        mean_speed[chosen] = _mean(paces.gpu, devices * allowed)[paces.row[rows[chosen]]]
-        usable[chosen] = max((devices * allowed).sum(), 1.0)
-    alone = runtime / mean_speed
+    cpu_speed, on_gpu = _mean(cluster.of_groups("cpu_speed"), cores), gpus > 0
+    alone, part = runtime / cpu_speed, cpus / _cores(simulation)
+    if on_gpu.any():
+        mean_speed, usable = np.full(len(gpus), cpu_speed), np.ones(len(gpus))
+        labels, admission = kinds_allowed(workload, cluster)
+        for code, allowed in enumerate(admission):
+            chosen = on_gpu & (labels.codes[rows] == code)
+            mean_speed[chosen] = _mean(paces.gpu, devices * allowed)[paces.row[rows][chosen]]
+            usable[chosen] = max((devices * allowed).sum(), 1.0)
+        alone, part = runtime / mean_speed, np.maximum(gpus / usable, part)
     split = workload.hybrid[rows]
     if split.any():
-        alone[split] = simulation.history(rows[split]).service_time
-    return alone, np.maximum(gpus / usable, cpus / _cores(simulation))
+        alone[split] = simulation.history(np.arange(len(workload))[rows][split]).service_time
+    return alone, part
 
 
 def _cores(simulation: Simulation) -> float:

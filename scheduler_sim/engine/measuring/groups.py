@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from scheduler_sim.engine.crew import Each
+from scheduler_sim.engine.formulas import Holdings
 from scheduler_sim.engine.measuring.electricity import task_electricity
 from scheduler_sim.engine.measuring.metrics import Observed
 from scheduler_sim.engine.measuring.usage import energy_and_cost, holdings
 from scheduler_sim.engine.numerics.grouped import divide, group_percentile, group_sum, order_of_groups, sort_in_groups
 from scheduler_sim.engine.numerics.paired import BATCHES, CONFIDENCE
 from scheduler_sim.engine.numerics.statistics import holm
-from scheduler_sim.engine.simulation import Simulation
+from scheduler_sim.engine.simulation import Rows, Simulation
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
 from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray, Labels, Workload
 
@@ -108,7 +109,7 @@ class Grouping:
         return cls(by, code[labels.codes], names, merged)
 
 
-def groupings(workload: Workload, rows: IntArray) -> list[Grouping]:
+def groupings(workload: Workload, rows: Rows) -> list[Grouping]:
     """Return every way in which the workload tells its tasks `rows` apart; what it does not state is left out.
 
     The hour is that of the arrival on the workload's own clock, as it is played.
@@ -119,12 +120,12 @@ def groupings(workload: Workload, rows: IntArray) -> list[Grouping]:
     return [one for one in found if one.by != "kind" or len(one.names) > 1]
 
 
-def told_apart(workload: Workload, rows: IntArray) -> dict[str, Labels]:
+def told_apart(workload: Workload, rows: Rows) -> dict[str, Labels]:
     """Return by what the workload tells its tasks `rows` apart, and the label of each under it."""
     texts = {"user": workload.user, "group": workload.group, "queue": workload.queue}
     if workload.requests is not None:
         texts["qos"] = workload.requests.qos
-    found = {by: labels.take(rows) for by, labels in texts.items() if labels.names != ("",)}
+    found = {by: Labels(labels.codes[rows], labels.names) for by, labels in texts.items() if labels.names != ("",)}
     cores, gpus = workload.cpus[rows], workload.gpus[rows]
     size = np.where(gpus > 0, len(CORES) + _class_of(gpus, GPUS), _class_of(cores, CORES))
     hour = np.floor(workload.arrival_time[rows] / SECONDS_PER_HOUR).astype(np.int64) % HOURS
@@ -196,8 +197,8 @@ class Grouped:
         counted = np.ones(len(first.workload), bool) if scored is None else scored.copy()
         for known in each(lambda one: ~np.isnan(one.outcome().finish_time), simulations.values()):
             counted &= known
-        self._rows = np.flatnonzero(counted)
-        self._every = list(each(_Groups, groupings(first.recorded, self._rows))) if len(self._rows) else []
+        self._rows: Rows = slice(None) if counted.all() else np.flatnonzero(counted)
+        self._every = list(each(_Groups, groupings(first.recorded, self._rows))) if counted.any() else []
         self._base = first.outcome().finish_time[self._rows]
         self._came = first.workload.arrival_time[self._rows]
 
@@ -302,7 +303,7 @@ class _Tasks:
     difference: FloatArray
 
     @classmethod
-    def of(cls, observed: Observed, rows: IntArray, difference: FloatArray) -> "_Tasks":
+    def of(cls, observed: Observed, rows: Rows, difference: FloatArray) -> "_Tasks":
         figures, held = observed.figures, holdings(observed.simulation, rows)
         return cls(
             wait=figures.wait_time[rows],
@@ -310,15 +311,16 @@ class _Tasks:
             slowdown=figures.bounded_slowdown[rows],
             core_hours=held.cores * held.cpu_held / SECONDS_PER_HOUR,
             gpu_hours=held.gpus * held.gpu_held / SECONDS_PER_HOUR,
-            taken=_taken(observed.simulation, rows),
+            taken=_taken(observed.simulation, rows, held),
             difference=difference,
         )
 
 
-def _taken(simulation: Simulation, rows: IntArray) -> dict[str, FloatArray | None]:
+def _taken(simulation: Simulation, rows: Rows, held: Holdings) -> dict[str, FloatArray | None]:
     """Return what tasks took in energy and money, by the names of `GroupFigures`; None where that is not known."""
     cluster, signals = simulation.cluster, simulation.signals
-    energy, cost = energy_and_cost(simulation, rows) if cluster.states_watts or cluster.states_prices else (None, None)
+    is_known = cluster.states_watts or cluster.states_prices
+    energy, cost = energy_and_cost(simulation, rows, held) if is_known else (None, None)
     is_weighed = signals is not None and cluster.states_watts
     return {
         "energy_joules": energy if cluster.states_watts else None,

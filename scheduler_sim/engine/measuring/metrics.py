@@ -10,7 +10,7 @@ from scheduler_sim.engine.contract import ENDINGS, History, Outcome
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.formulas import bounded_slowdown
 from scheduler_sim.engine.measuring.electricity import Electricity
-from scheduler_sim.engine.measuring.fairness import FairShares, Rows, jain, sharers
+from scheduler_sim.engine.measuring.fairness import FairShares, jain, sharers
 from scheduler_sim.engine.measuring.usage import Usage
 from scheduler_sim.engine.numerics.grouped import (
     divide,
@@ -20,7 +20,7 @@ from scheduler_sim.engine.numerics.grouped import (
     sums_of_pairs,
 )
 from scheduler_sim.engine.numerics.spans import held_by_window, highest_by_window, window_of
-from scheduler_sim.engine.simulation import Simulation
+from scheduler_sim.engine.simulation import Rows, Simulation
 from scheduler_sim.engine.stored_schedule import laid_out
 from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray, Workload
 

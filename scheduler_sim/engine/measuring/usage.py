@@ -1,16 +1,16 @@
 """What the tasks of a schedule kept busy of the cluster over time, and what that took in energy and money."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 
 from scheduler_sim.engine.clusters.cluster import Cluster
 from scheduler_sim.engine.contract import Options, Outcome
-from scheduler_sim.engine.formulas import Holdings, energy_at, played_runtime, task_cost
+from scheduler_sim.engine.formulas import Holdings, energy_at, played_runtime, task_cost, task_energy
 from scheduler_sim.engine.measuring.rest import Rest
 from scheduler_sim.engine.numerics.spans import held_by_window
-from scheduler_sim.engine.simulation import Simulation
+from scheduler_sim.engine.simulation import Rows, Simulation
 from scheduler_sim.engine.stepped import busy_watts
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
@@ -35,39 +35,52 @@ class Played(Protocol):
         """Return what became of them."""
 
 
-def holdings(simulation: Played, rows: IntArray) -> Holdings:
-    """Return what finished tasks `rows` held; a gang counts as held on the group of its lowest-numbered node.
+def holdings(simulation: Played, rows: Rows) -> Holdings:
+    """Return what finished tasks `rows` held, to be read only; a gang counts as held on its lowest-numbered node.
 
     Of a task with several attempts these are the seconds of all of them together.
     """
-    outcome, workload, cluster = simulation.outcome(), simulation.workload, simulation.cluster
+    outcome = simulation.outcome()
     length = outcome.finish_time[rows] - outcome.start_time[rows]
     if outcome.history is not None:
         several = outcome.history.is_told_apart[rows]
         length[several] = outcome.history.held_time[rows][several]
-    held = Holdings.of(
-        workload,
-        rows,
-        length=length,
-        fraction=outcome.gpu_fraction[rows],
-        runtime=played_runtime(workload, kill_at_estimate=simulation.options.kill_at_estimate)[rows],
-        cluster=cluster,
-        group=cluster.groups_at(outcome.node[rows]),
-        split_model=simulation.options.split_model,
-        one_sided=outcome.history is not None,
-    )
+    held = _held(simulation, rows, length, simulation.cluster.groups_at(outcome.node[rows]))
     if outcome.history is None or outcome.history.held_part is None:
         return held
     part = outcome.history.held_part[rows]
     return held._replace(cores=held.cores * part, gpus=held.gpus * part)
 
 
-def energy_and_cost(simulation: Played, rows: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Return the joules and the USD of finished tasks `rows`, shape (len(rows),) each.
+def _held(simulation: Played, rows: Rows, length: FloatArray, group: IntArray) -> Holdings:
+    """Return `Holdings.of` m tasks that ran `length` seconds on node groups `group`, copying nothing of whole ones."""
+    workload, outcome = simulation.workload, simulation.outcome()
+    if not workload.hybrid[rows].any():
+        return Holdings(workload.cpus[rows], workload.gpus[rows], length, length, length, length)
+    return Holdings.of(
+        workload,
+        np.arange(len(workload))[rows],
+        length=length,
+        fraction=outcome.gpu_fraction[rows],
+        runtime=played_runtime(workload, kill_at_estimate=simulation.options.kill_at_estimate)[rows],
+        cluster=simulation.cluster,
+        group=group,
+        split_model=simulation.options.split_model,
+        one_sided=outcome.history is not None,
+    )
+
+
+def energy_and_cost(simulation: Played, rows: Rows, held: Holdings | None = None) -> tuple[FloatArray, FloatArray]:
+    """Return the joules and the USD of finished tasks `rows`, shape (m,) each.
 
     Of a task with several attempts each counts by the node that it ran on.
+
+    Args:
+        held: what `holdings` returned of them, where it was asked for.
     """
-    outcome, cluster, held = simulation.outcome(), simulation.cluster, holdings(simulation, rows)
+    outcome, cluster = simulation.outcome(), simulation.cluster
+    if held is None:
+        held = holdings(simulation, rows)
     group = cluster.groups_at(outcome.node[rows])
     watts = busy_watts(simulation.workload, cluster, simulation.options, outcome, rows, group)
     energy, cost = energy_at(*watts, held), task_cost(cluster, group, held)
@@ -77,6 +90,39 @@ def energy_and_cost(simulation: Played, rows: IntArray) -> tuple[FloatArray, Flo
         energy[several] = history.energy_joules[rows][several]
         cost[several] = history.cost_usd[rows][several]
     return energy, cost
+
+
+class Used(NamedTuple):
+    """What tasks took together: devices x seconds for which they worked, and what that took in energy and money."""
+
+    core_seconds: float
+    gpu_seconds: float
+    joules: float
+    usd: float
+
+    @classmethod
+    def of(cls, simulation: Played, rows: Rows) -> Self:
+        """Add up what finished tasks `rows` took."""
+        cluster, held = simulation.cluster, holdings(simulation, rows)
+        cores, gpus = total(held.cores, held.cpu_busy), total(held.gpus, held.gpu_busy)
+        if len(cluster.groups) > 1 or cluster.has_slower_steps or simulation.outcome().history is not None:
+            energy, cost = energy_and_cost(simulation, rows, held)
+            return cls(cores, gpus, float(energy.sum()), float(cost.sum()))
+        # Every core draws and costs the same, and so does every GPU.
+        group = np.zeros(1, np.int64)
+        energy = task_energy(cluster, group, _for_a_second(cores, gpus))
+        for_good = total(held.cores, held.cpu_held), total(held.gpus, held.gpu_held)
+        return cls(cores, gpus, float(energy[0]), float(task_cost(cluster, group, _for_a_second(*for_good))[0]))
+
+
+def _for_a_second(cores: float, gpus: float) -> Holdings:
+    second = np.ones(1)
+    return Holdings(np.array([cores]), np.array([gpus]), second, second, second, second)
+
+
+def total(devices: FloatArray, seconds: FloatArray) -> float:
+    """Return device-seconds. Not as a product of vectors: BLAS shares that out to threads, which then spin for more."""
+    return float((devices * seconds).sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,19 +171,11 @@ class Usage:
     def of(cls, simulation: Simulation) -> "Usage":
         """Read from a simulation what each task that has finished used."""
         outcome, cluster, spans = simulation.outcome(), simulation.cluster, simulation.spans()
-        rows, start = spans.row, spans.start_time
-        group = cluster.groups_at(spans.node)
-        cores, gpus, cpu_busy, gpu_busy, cpu_held, gpu_held = Holdings.of(
-            simulation.workload,
-            rows,
-            length=spans.end_time - start,
-            fraction=outcome.gpu_fraction[rows],
-            runtime=played_runtime(simulation.workload, kill_at_estimate=simulation.options.kill_at_estimate)[rows],
-            cluster=cluster,
-            group=group,
-            split_model=simulation.options.split_model,
-            one_sided=outcome.history is not None,
-        )
+        # Where tasks run once and all have finished, each has a span, in their order.
+        is_whole = outcome.history is None and len(spans) == len(simulation.workload)
+        rows: Rows = slice(None) if is_whole else spans.row
+        start, group = spans.start_time, cluster.groups_at(spans.node)
+        cores, gpus, cpu_busy, gpu_busy, cpu_held, gpu_held = _held(simulation, rows, spans.end_time - start, group)
         if outcome.history is not None and outcome.history.held_part is not None:
             cores, gpus = spans.cpus, spans.gpus
         hybrid = simulation.workload.hybrid[rows]
@@ -152,8 +190,9 @@ class Usage:
 
         watts = busy_watts(simulation.workload, cluster, simulation.options, outcome, rows, group)
 
-        def at_group(name: str) -> FloatArray:
-            return cluster.at_groups(name, group)
+        def at_group(name: str, over: float = 1.0) -> FloatArray:
+            values = cluster.of_groups(name) / over
+            return np.broadcast_to(values[0], group.shape) if len(values) == 1 else values[group]
 
         return cls(
             start=start,
@@ -168,8 +207,8 @@ class Usage:
             gpu_watts=watts[1],
             core_idle_watts=at_group("cpu_idle_watts"),
             gpu_idle_watts=at_group("gpu_idle_watts"),
-            core_price=at_group("usd_per_core_hour") / SECONDS_PER_HOUR,
-            gpu_price=at_group("usd_per_gpu_hour") / SECONDS_PER_HOUR,
+            core_price=at_group("usd_per_core_hour", SECONDS_PER_HOUR),
+            gpu_price=at_group("usd_per_gpu_hour", SECONDS_PER_HOUR),
             cores=cluster.cores,
             gpus=cluster.gpus,
             idle_watts=cluster.idle_watts,
