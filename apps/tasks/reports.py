@@ -12,6 +12,7 @@ from rich.table import Table
 
 from apps.tasks.audit_lines import audit_lines, request_lines
 from apps.tasks.models import Workload
+from scheduler_sim.display.formatting import duration
 from scheduler_sim.engine import EngineError
 
 
@@ -41,8 +42,8 @@ def workload_document(workload: Workload, *, created: bool) -> dict[str, Any]:
 
 def summary(workload: Workload) -> str:
     """Return the workload in one line."""
-    days = (workload.last_arrival_time - workload.first_arrival_time) / 86_400
-    parts = [f"{workload.task_count:,} tasks arriving over {days:,.2f} days", f"{workload.core_seconds:,.0f} core-s"]
+    span = duration(workload.last_arrival_time - workload.first_arrival_time)
+    parts = [f"{workload.task_count:,} tasks arriving over {span}", f"{workload.core_seconds:,.0f} core-s"]
     if workload.gpu_seconds:
         parts.append(f"{workload.gpu_seconds:,.0f} GPU-s")
     if workload.max_processors and workload.offered_load is not None:

@@ -64,6 +64,7 @@ def test_a_description_stands_alone(tmp_path: Path, file: str) -> None:
         ({}, "No file of a site"),
         ({"sinfo.txt": "PARTITION AVAIL\nbatch up\n"}, r"sinfo.txt is nothing .* slurm.conf, gres.conf"),
         ({"jobs.psv": "JobID|User\n1|ann\n"}, "jobs.psv is what sacct printed"),
+        ({"slurm.conf": CONF, "parts.conf": PARTITIONS, "q.gz": "\x1f\ufffdA=B"}, "q.gz is compressed; unpack"),
         ({"slurm.conf": CONF, "other.conf": PARTITIONS, "parts.conf": PARTITIONS}, r"slurm.conf and other.conf"),
         ({"a.txt": NODES, "b.txt": NODES}, "both look like scontrol show node"),
         ({"a.cfg": FILES["accounts.cfg"], "b.txt": "Account|User|Share\nroot||1\n"}, "both hold the accounts"),

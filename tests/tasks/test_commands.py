@@ -70,7 +70,7 @@ def test_an_import_stores_every_task(swf: Path) -> None:
 
 def test_the_summary_goes_to_stdout_in_one_line(swf: Path) -> None:
     assert run("importworkload", swf) == (
-        "Workload small (swf): 4 tasks arriving over 0.00 days, 980 core-s, offered load 6.125 on 8 processors.\n"
+        "Workload small (swf): 4 tasks arriving over 20.0 s, 980 core-s, offered load 6.125 on 8 processors.\n"
     )
 
 

@@ -128,6 +128,8 @@ def _take(found: dict[str, Path], kind: str, file: Path) -> None:
 
 
 def _kind(file: Path, text: str) -> str:
+    if text.startswith("\x1f\ufffd"):
+        raise InvalidCluster(f"{file.name} is compressed; unpack it first.")
     head = text.lstrip()[:_HEAD]
     columns = {one.strip().lower() for one in head.partition("\n")[0].split("|")}
     starts: Mapping[str, bool] = {

@@ -13,6 +13,7 @@ from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.raw import RawTasks
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
+from scheduler_sim.engine.traces.sacct_json import is_json
 from scheduler_sim.engine.traces.source import Source
 from scheduler_sim.engine.traces.table import MICROSECONDS, Table, first_moment, seconds_since
 from scheduler_sim.engine.traces.texts import Texts
@@ -20,7 +21,7 @@ from scheduler_sim.engine.traces.texts import Texts
 
 def recognises(head: list[str]) -> bool:
     """Tell a JSON list."""
-    return head[0].lstrip().startswith("[")
+    return head[0].lstrip().startswith("[") and not is_json(head)
 
 
 @reads("philly", description="Microsoft's Philly cluster_job_log (JSON)", recognises=recognises)

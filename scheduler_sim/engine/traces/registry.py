@@ -195,7 +195,7 @@ def recognise(source: Source, options: ReadOptions | None = None) -> TraceFormat
     if source.is_parquet:
         return FORMATS["parquet"]
     head = source.head(2)
-    if head and head[0].lstrip().startswith("{"):
+    if head and head[0].lstrip().startswith(("{", "[")):
         head = source.head(HEAD_LINES)
     if options is not None and options.header is not None:
         head = [table_delimiter(head[0], len(options.header)).join(options.header), *head]

@@ -42,8 +42,9 @@ COLUMNS = (
 _UNSET = 2**32 - 2
 """Slurm's number for no value, and the one above it for no limit, where a version writes plain numbers."""
 
-_HEAD = re.compile(r'\s*\{\s*"(?:meta|jobs|errors|warnings|last_backfill|last_update)"')
+_HEAD = re.compile(r'\s*(?:\{\s*"(?:meta|jobs|errors|warnings|last_backfill|last_update)"|\[\s*\{\s*"account"\s*:)')
 _JOBS = re.compile(r'"jobs"\s*:\s*\[')
+_LIST = re.compile(r"\s*\[")
 _BETWEEN = re.compile(r"[\s,]*")
 
 
@@ -75,7 +76,7 @@ def read_json(source: Source, audit: Audit) -> Table:
 
 
 def json_jobs(name: str, texts: Iterator[str]) -> Iterator[Any]:
-    """Give the elements of the list called `jobs`, of which one at a time is in memory.
+    """Give the elements of the list called `jobs`, or of a list alone as `jq .jobs` writes it, one at a time in memory.
 
     Args:
         name: of the file, for messages.
@@ -85,9 +86,9 @@ def json_jobs(name: str, texts: Iterator[str]) -> Iterator[Any]:
         InvalidTrace: no such list, an element that is no JSON, or one of more than `MAX_LINE_BYTES` characters.
     """
     held = ""
-    for text in texts:
+    for place, text in enumerate(texts):
         held += text
-        if begin := _JOBS.search(held):
+        if begin := (not place and _LIST.match(held)) or _JOBS.search(held):
             held = held[begin.end() :]
             break
         held = held[-MAX_LINE_BYTES:]

@@ -58,7 +58,7 @@ def read_runs(source: Source, options: ReadOptions, audit: Audit) -> Runs:
     Raises:
         InvalidTrace: not what `sacct -P` or `--json` prints, or a column lacks; the message says what to print.
     """
-    head = source.head(2)
+    head = source.head(3)
     if is_fixed_width(head):
         raise InvalidTrace(f"{source.name} is sacct's table of fixed width, which cuts texts; print it with {COMMAND}.")
     if is_json(head):
