@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run lesson test test-code test-browser test-quick attack proof-instants coverage test-again hooks lint lint-types lint-style format docs serve services services-stop browser tex migrate clean
+.PHONY: help install install-dev run lesson test test-code test-browser test-browser-said test-quick attack proof-instants coverage test-again hooks lint lint-types lint-style format docs serve services services-stop browser tex migrate clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -73,10 +73,12 @@ lesson: migrate ## Install the lessons, which are at /learn/
 serve: migrate ## Serve the pages, the API and the admin on http://localhost:8000/ (several processes: PROCESSES=2)
 	@$(BIN)/python -m scheduler_sim.web.serve --port $(PORT) --processes $(PROCESSES) --verbosity 1
 
-# One after the other under `make -j` too: each takes all cores.
+# At once, as browsers wait for pages most of the time; what they say is kept until they have ended.
 test: install-dev ## Run the tests (on DATABASE_URL and REDIS_URL where they are set)
-	@$(MAKE) --no-print-directory test-code
-	@$(MAKE) --no-print-directory test-browser
+	@$(MAKE) --no-print-directory --jobs 2 test-code test-browser-said
+
+test-browser-said: install-dev
+	@said=$$(mktemp); $(MAKE) --no-print-directory test-browser >$$said 2>&1; ended=$$?; cat $$said; rm $$said; exit $$ended
 
 test-code: install-dev ## Run the tests without those that drive a browser
 	@scripts/npm.sh test --silent

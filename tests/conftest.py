@@ -89,8 +89,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 SLOW = (
+    "attack/test_edge.py",
+    "attack/test_uploads.py",
     "docs/test_documentation.py",
     "engine/test_agent.py",
+    "engine/test_carbon_stops.py",
     "engine/test_causality.py",
     "engine/test_check.py",
     "engine/test_compiled_policies.py",
@@ -140,24 +143,39 @@ SLOW = (
     "engine/test_site_plans.py",
     "engine/test_site_reference.py",
     "engine/test_site_replay.py",
+    "engine/test_slurm_rules.py",
     "engine/test_statistics.py",
     "engine/test_stopping_reference.py",
     "engine/test_traces_packed.py",
     "live/test_beginnings.py",
+    "live/test_cautions.py",
+    "live/test_cores.py",
     "live/test_crash.py",
+    "live/test_dependency_data.py",
+    "live/test_elastic_runs.py",
+    "live/test_fidelity.py",
     "live/test_filed_faults.py",
     "live/test_filed_runs.py",
+    "live/test_gangs_stored.py",
     "live/test_groups_end_to_end.py",
     "live/test_instants.py",
     "live/test_integrity.py",
+    "live/test_interruptions.py",
     "live/test_jobs_end_to_end.py",
+    "live/test_learned_end_to_end.py",
     "live/test_migrate.py",
+    "live/test_policy_files.py",
     "live/test_recheck.py",
+    "live/test_refill.py",
     "live/test_site_runs.py",
     "live/test_what_if.py",
+    "studies/test_closed_loop.py",
     "studies/test_paper.py",
+    "studies/test_published.py",
     "studies/test_studies.py",
     "studies/test_studies_workers.py",
+    "tasks/test_task_files.py",
+    "training/test_training.py",
     "web/test_admin.py",
     "web/test_lesson_pages.py",
     "web/test_permission_matrix.py",
@@ -168,7 +186,8 @@ SLOW = (
     "web/test_security.py",
     "web/test_settings.py",
 )
-"""Files that compare with slow reference simulators, start or kill processes, or ask every address or every instant."""
+"""Files that compare with slow reference simulators, start or kill processes, ask every address or every instant, or
+play and store runs where others of their package play and store plainer ones."""
 
 
 WITHOUT_DATABASE = (

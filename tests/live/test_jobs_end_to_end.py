@@ -30,10 +30,10 @@ class Caller:
             found: dict[str, Any] = json.loads(answer.read())
             return found
 
-    def start(self, name: str) -> int:
-        """Ask for a run of some seconds."""
+    def start(self, name: str, workload: int = 1) -> int:
+        """Ask for a run of some seconds, or of the small workload."""
         policies = ["fcfs", "sjf", "fcfs+easy", "sjf+easy", "saf", "f1"]
-        made = self.ask("runs/", {"workload": 1, "cluster": "hpc-256", "policies": policies, "name": name})
+        made = self.ask("runs/", {"workload": workload, "cluster": "hpc-256", "policies": policies, "name": name})
         return int(made["id"])
 
     def run(self, number: int) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def test_a_run_that_is_killed_before_it_begins_is_told(caller: Caller) -> None:
 
 
 def test_the_queue_goes_on_without_the_server(caller: Caller) -> None:
-    numbers = [caller.start(f"left {number}") for number in range(3)]
+    numbers = [caller.start("left 1"), caller.start("left 2", workload=2), caller.start("left 3", workload=2)]
     process = caller.process_of(numbers[0])
     caller.site.stop()
     eventually(lambda: not Path(f"/proc/{process}").exists() or "Z" in Path(f"/proc/{process}/stat").read_text())
