@@ -17,7 +17,7 @@ def written(path: Path, text: str) -> Path:
 
 
 @contextmanager
-def unreadable(owner: object, name: str, fault: Exception, log: pytest.LogCaptureFixture) -> Iterator[None]:
+def unreadable(log: pytest.LogCaptureFixture, owner: object, name: str, fault: Exception) -> Iterator[None]:
     """Let what reads a file fail for a while, and see that the log says so."""
     with patch.object(owner, name, side_effect=fault):
         yield

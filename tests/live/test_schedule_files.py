@@ -202,7 +202,7 @@ def test_those_used_longest_ago_go_and_what_cannot_be_written_is_said(
 def test_a_good_file_that_cannot_be_read_now_stays(caplog: pytest.LogCaptureFixture, failing: Any) -> None:
     run = finished(5)
     schedule_write(run, "fcfs", stored(run, "fcfs"))
-    with unreadable(*failing, caplog):
+    with unreadable(caplog, *failing):
         assert schedule_read(run, "fcfs") is None
     assert is_stored(run, "fcfs")
 

@@ -181,7 +181,7 @@ def test_a_good_file_that_cannot_be_read_now_stays(files: Path, caplog: pytest.L
     stored = store(made_up(12, 1))
     load_tasks(workload_id=stored.pk)
     [path] = files.iterdir()
-    with unreadable(*failing, caplog):
+    with unreadable(caplog, *failing):
         assert task_file_read(path.stem) is None
     assert task_file_read(path.stem) is not None
 
