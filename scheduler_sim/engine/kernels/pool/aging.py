@@ -4,10 +4,10 @@ import numpy as np
 
 from scheduler_sim.engine.codes import EASY, NONE, QUEUED, RUNNING
 from scheduler_sim.engine.jit import kernel
-from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, next_instant, release
+from scheduler_sim.engine.kernels.pool.instants import goes_on
+from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, release
 from scheduler_sim.engine.kernels.pool.state import EXTRA, FREE, HEAD, Run, Tasks
 from scheduler_sim.engine.kernels.structures import kinetic_tree
-from scheduler_sim.engine.kernels.structures.instants import go_to
 from scheduler_sim.engine.kernels.structures.kinetic_tree import KineticTree
 from scheduler_sim.engine.kernels.structures.planned_ends import add_end, drop_end, shadow
 from scheduler_sim.engine.kernels.structures.sorted_queue import EVERYTHING
@@ -21,10 +21,8 @@ def advance_aging(backfill: int, tasks: Tasks, run: Run, tree: KineticTree, unti
     leaf_of, nodes, masks, floors, spread, stack, shadow_times, plan_times, plan_rows = tree
     easy = backfill == EASY
     events = 0
-    while events < max_events:
-        now = go_to(next_instant(arrival, counts, end_times), until, False, clock)
-        if now == np.inf:
-            break
+    while events < max_events and goes_on(arrival, counts, end_times, until, clock):
+        now = clock[0]
         while True:
             # See `ranked`: what did not pass the same head before does not pass it now.
             same = counts[HEAD] >= 0 and (not easy or shadow_times[0] >= now)

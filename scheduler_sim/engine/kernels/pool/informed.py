@@ -12,11 +12,11 @@ import numpy as np
 from scheduler_sim.engine.codes import EASY, LIST, NONE, QUEUED, RUNNING
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.kernels.pool.instants import goes_on
 from scheduler_sim.engine.kernels.pool.learned import Queue, lowest, make_queue, some_fit
-from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, next_instant, release
+from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, release
 from scheduler_sim.engine.kernels.pool.reordered import Predictions, correct, predict_run
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
-from scheduler_sim.engine.kernels.structures.instants import go_to
 from scheduler_sim.engine.kernels.structures.planned_ends import add_end, drop_end, shadow
 from scheduler_sim.engine.policies import Scores
 from scheduler_sim.engine.policies.past_scoring import HELD, WAITING, Past, fold, make_past, note_end, rate_by_past
@@ -71,10 +71,8 @@ def advance_informed(
     predict = len(predicted_user) > 0
     everything = 2**62
     events = 0
-    while events < max_events:
-        now = go_to(next_instant(all_arrival, counts, end_times), until, False, run.clock)
-        if now == np.inf:
-            break
+    while events < max_events and goes_on(all_arrival, counts, end_times, until, run.clock):
+        now = run.clock[0]
         while True:
             while ends_by(now, counts, end_times):
                 row = release(now, tasks, run)

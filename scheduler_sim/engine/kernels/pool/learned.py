@@ -14,9 +14,9 @@ from scheduler_sim.engine.codes import EASY, LIST, NONE, QUEUED, RUNNING
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.jit import kernel
 from scheduler_sim.engine.kernels.calling import Call, call_scores, set_state
-from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, next_instant, release
+from scheduler_sim.engine.kernels.pool.instants import goes_on
+from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, release
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
-from scheduler_sim.engine.kernels.structures.instants import go_to
 from scheduler_sim.engine.kernels.structures.planned_ends import add_end, drop_end, shadow
 from scheduler_sim.engine.policies import Scores
 from scheduler_sim.engine.policies.scoring import blend, rate
@@ -133,10 +133,8 @@ def advance_learned(
     address, table, state, at = call
     everything = 2**62
     events = 0
-    while events < max_events:
-        now = go_to(next_instant(all_arrival, counts, end_times), until, False, run.clock)
-        if now == np.inf:
-            break
+    while events < max_events and goes_on(all_arrival, counts, end_times, until, run.clock):
+        now = run.clock[0]
         while True:
             while ends_by(now, counts, end_times):
                 running = counts[RUNNING]

@@ -11,11 +11,11 @@ import numpy as np
 from scheduler_sim.engine.codes import QUEUED, RUNNING
 from scheduler_sim.engine.jit import bare_kernel, kernel
 from scheduler_sim.engine.kernels.pool import regression as regressing
-from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, next_instant, release
+from scheduler_sim.engine.kernels.pool.instants import goes_on
+from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, release
 from scheduler_sim.engine.kernels.pool.regression import Regression, make_regression
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
 from scheduler_sim.engine.kernels.structures import kinetic_tree
-from scheduler_sim.engine.kernels.structures.instants import go_to
 from scheduler_sim.engine.kernels.structures.kinetic_tree import KineticTree
 from scheduler_sim.engine.kernels.structures.planned_ends import add_end, drop_end, shadow
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
@@ -145,10 +145,8 @@ def advance_reordered(
     regression = predictions.regression
     learning = len(regression.weights) > 0
     events = 0
-    while events < max_events:
-        now = go_to(next_instant(arrival, counts, end_times), until, False, clock)
-        if now == np.inf:
-            break
+    while events < max_events and goes_on(arrival, counts, end_times, until, clock):
+        now = clock[0]
         while True:
             while ends_by(now, counts, end_times):
                 row = release(now, tasks, run)
