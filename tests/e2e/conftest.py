@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.browser import FLAGS, PROJECT, find_chromium, free_port, site_environment, start_daphne
 from tests.files import made_once, written
-from tests.live.live_site import manage
+from tests.live.live_site import PATIENCE, manage
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Request, Response
@@ -129,7 +129,7 @@ class Visit:
         self.site = site
         self.context = browser.new_context(base_url=site.address, **options)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(30_000)
+        self.page.set_default_timeout(1000 * PATIENCE)
         self.errors: list[str] = []
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))

@@ -247,7 +247,7 @@ def test_an_upload_becomes_a_workload_with_its_audit(visit, tmp_path):
     one.open("/workloads/upload/")
     one.page.set_input_files("#file", trace)
     one.page.click("main button.primary")
-    one.page.wait_for_selector("text=40 tasks are stored as", timeout=60_000)
+    one.page.wait_for_selector("text=40 tasks are stored as")
     one.page.click("text=Look at it")
     one.page.wait_for_url(re.compile("/workloads/[0-9]+/"))
     assert "lines that do not hold the numbers they should" in one.page.locator("main").inner_text()
@@ -260,7 +260,7 @@ def test_a_file_that_is_no_trace_is_refused_in_words(visit, tmp_path):
     one.open("/workloads/upload/")
     one.page.set_input_files("#file", tmp_path / "letter.swf")
     one.page.click("main button.primary")
-    one.page.wait_for_selector(".fault", timeout=60_000)
+    one.page.wait_for_selector(".fault")
     assert "Nothing was stored" in one.page.locator(".fault").inner_text()
 
 
@@ -272,7 +272,7 @@ def test_a_run_is_started_from_its_form_and_finishes(visit):
     one.page.fill("#name", "from the form")
     one.page.click("text=Start the run")
     one.page.wait_for_url(re.compile("/runs/[0-9]+/"))
-    one.page.wait_for_selector("#leaderboard", timeout=90_000)
+    one.page.wait_for_selector("#leaderboard")
     assert one.page.locator("[data-status]").inner_text() == "finished"
 
 
@@ -313,7 +313,7 @@ def test_the_race_is_live_can_be_paused_and_ends_with_its_figures(visit, site):
         page.wait_for_selector("[data-live-state][data-state=live]")
         page.click("[data-command=resume]")
         page.wait_for_selector("[data-status]:text-is('running')")
-        page.wait_for_selector("#leaderboard", timeout=120_000)
+        page.wait_for_selector("#leaderboard")
         assert page.locator("[data-status]").inner_text() == "finished"
         assert process.wait(30) == 0
     finally:

@@ -83,7 +83,7 @@ def test_from_slurms_files_to_the_lines_to_change(
     page.wait_for_selector("#figures, [role=alert]", timeout=PATIENCE)
     assert "add_nodes=gpu%3D2" in page.url
     page.select_option("#by", "queue")
-    page.wait_for_url(re.compile("by=queue"))
+    page.wait_for_url(re.compile("by=queue"), timeout=PATIENCE)
     names, changes = (
         page.locator(f"#groups tbody tr > {cell}").all_inner_texts() for cell in ("th", "td:nth-child(2)")
     )
