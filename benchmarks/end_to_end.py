@@ -4,13 +4,14 @@
 
 Eight policies, every placement stored (or with `--keep summary` the figures only), live publishing on, in the database
 of DATABASE_URL and through REDIS_URL where it is set. With several numbers of cores each is timed, in turn. The command
-is run as a user runs it, start-up included, and the quickest counts; once more it is run with a watch around its parts.
-The first run of all compiles the kernels where they are not compiled, and is not counted. Give it a database of its
-own: the runs stay.
+is run as a user runs it, start-up included, and the quickest counts; beside it stands what the run says of itself, from
+its start to its end. Once more it is run with a watch around its parts. The first run of all compiles the kernels where
+they are not compiled, and is not counted. Give it a database of its own: the runs stay.
 """
 
 import argparse
 import functools
+import json
 import os
 import subprocess
 import sys
@@ -37,23 +38,20 @@ PARTS = {
 }
 
 
-def manage(*arguments: str) -> tuple[float, float]:
-    """Run a command of manage.py; return its wall and its processor seconds."""
-    return timed([sys.executable, str(ROOT / "manage.py"), *arguments])
-
-
-def timed(command: list[str]) -> tuple[float, float]:
-    """Run a command; return its wall and its processor seconds."""
-    with tempfile.TemporaryFile("w+") as errors:
+def manage(*arguments: str) -> tuple[float, float, str]:
+    """Run a command of manage.py; return its wall and its processor seconds, and what it says."""
+    command = [sys.executable, str(ROOT / "manage.py"), *arguments]
+    with tempfile.TemporaryFile("w+") as errors, tempfile.TemporaryFile("w+") as said:
         began = time.perf_counter()
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=errors)
+        process = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=errors)
         _, status, usage = os.wait4(process.pid, 0)
         took = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             errors.seek(0)
             raise SystemExit(errors.read())
-    return took, usage.ru_utime + usage.ru_stime
+        said.seek(0)
+        return took, usage.ru_utime + usage.ru_stime, said.read()
 
 
 class Watch:
@@ -152,18 +150,20 @@ def main() -> None:
     except SystemExit:
         manage("generateworkload", "lublin", "--tasks", str(arguments.tasks), "--seed", "1", "--name", workload)
     manage(*play, "--limit", "200")
-    taken: dict[int, list[tuple[float, float]]] = {number: [] for number in numbers}
+    taken: dict[int, list[tuple[float, float, float]]] = {number: [] for number in numbers}
     for _ in range(arguments.times):
         for number in numbers:
-            taken[number].append(manage(*play, "--cores", str(number)))
+            wall, processor, said = manage(*play, "--cores", str(number))
+            taken[number].append((wall, processor, json.loads(said)["wall_seconds"]))
     placements = 8 * arguments.tasks
     for number, times in taken.items():
-        wall, processor = min(times)
+        wall, processor, own = min(times)
         print(
             f"runsimulation on {number} cores, start-up included: {wall:.1f} s, the quickest of {len(times)}; "
-            f"{placements / wall:,.0f} placements/s; processor time of the process {processor:.1f} s"
+            f"{own:.1f} s from the run's start to its end; {placements / wall:,.0f} placements/s; "
+            f"processor time of the process {processor:.1f} s"
         )
-        print("all of them: " + ", ".join(f"{wall:.1f} s" for wall, _ in times), flush=True)
+        print("all of them: " + ", ".join(f"{wall:.1f} s ({own:.1f})" for wall, _, own in times), flush=True)
     print(f"load {os.getloadavg()[0]:.1f}", flush=True)
     for number in numbers:
         watched = ("--watched", str(time.time()), "--keep", arguments.keep, "--cores", str(number))
