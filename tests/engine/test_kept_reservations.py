@@ -7,17 +7,19 @@ from hypothesis import strategies as st
 
 from scheduler_sim.engine import Cluster, NodeGroup, Outage, Simulation, Workload, parse_policy
 from scheduler_sim.engine.clusters.oversize import fit_workload
+from scheduler_sim.engine.kernels.cluster import layout
 from scheduler_sim.engine.kernels.cluster.kernel import ClusterKernel
 from scheduler_sim.engine.kernels.cluster.state import KEPT
 from tests.engine.nodes_cases import assert_nodes_as_in_the_reference
 
 
-def crowded(seed: int, told: str) -> tuple[Workload, Cluster]:
+def crowded(seed: int, told: str, n: int | None = None) -> tuple[Workload, Cluster]:
     """Return tasks that come to few nodes at once, parts of GPUs and gangs of whole nodes among them.
 
     Args:
         seed: of what is drawn.
         told: "exact" estimates, "long" ones, or "any", so that some overrun.
+        n: how many there are, else some.
     """
     generator = np.random.default_rng(seed)
     count, cores, gpus = int(generator.integers(2, 7)), int(generator.choice([4, 8])), int(generator.choice([0, 2, 4]))
@@ -25,7 +27,7 @@ def crowded(seed: int, told: str) -> tuple[Workload, Cluster]:
         NodeGroup("a", count, cores, gpus=gpus, memory_mb=None if seed % 2 else 16.0),
         NodeGroup("b", int(generator.integers(1, 4)), 8, gpus=gpus, gpu_speed=2.0),
     )
-    n = int(generator.integers(1, 30))
+    n = n or int(generator.integers(1, 30))
     asked = generator.choice([0, 0.1, 0.2, 0.25, 0.4, 0.5, 0.7, 1, 1, 2, 4, 8], n) * (gpus > 0)
     runtime = generator.integers(0, 9, n)
     estimate = {
@@ -58,6 +60,24 @@ def test_kept_reservations_are_those_of_a_plan_made_anew(told: str, seed: int, o
     workload, cluster = crowded(seed, told)
     if len(workload):
         assert_nodes_as_in_the_reference(f"{order}+conservative", workload, cluster)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_of_many_that_wait_those_move_that_would_if_each_were_placed_again(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workload, cluster = crowded(seed, "long", 120)
+    played = []
+    for keep in (True, False):
+        if not keep:
+            monkeypatch.setattr(layout, "keeps_reservations", lambda *_: False)
+        simulation = Simulation(workload, cluster, parse_policy("saf+conservative"))
+        assert isinstance(simulation.kernel, ClusterKernel)
+        assert not keeps(simulation.kernel) or keep
+        simulation.advance()
+        played.append(simulation.outcome())
+    for name in ("start_time", "node", "device"):
+        np.testing.assert_array_equal(getattr(played[0], name), getattr(played[1], name))
 
 
 def test_most_such_cases_keep_their_reservations() -> None:

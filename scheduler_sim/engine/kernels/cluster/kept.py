@@ -4,7 +4,7 @@ change them.
 Under first_fit a reservation that is lifted comes back to its place unless some node has gained room, since a task
 ended before it was expected to or a reservation moved, or somebody came to its own node since (`disturb`). Where
 neither is so, only newcomers are placed, and what is due starts; else those are placed again that could begin earlier,
-or on a lower node, on one that gained room since they were placed (`could_gain`).
+or on a lower node, on one that gained room since they were placed, which `movers.py` finds without looking at others.
 
 Played so are rigid tasks in an order that does not change, on nodes without outages, sleep or a power cap, and gangs of
 whole nodes; `reserve.py` plans everything else anew.
@@ -17,34 +17,31 @@ import numpy as np
 from scheduler_sim.engine.clusters.demand import Demands
 from scheduler_sim.engine.codes import FIRST_FIT
 from scheduler_sim.engine.jit import called_kernel, inner_kernel
+from scheduler_sim.engine.kernels.cluster.movers import next_to_move, note_place, room_to_move
 from scheduler_sim.engine.kernels.cluster.queue import NOTHING, sort_by_rank, tree_next
-from scheduler_sim.engine.kernels.cluster.racks import is_whole_node
 from scheduler_sim.engine.kernels.cluster.reserve import longest, pieces_free
 from scheduler_sim.engine.kernels.cluster.search import (
     LENGTHS,
+    OUTDATED,
+    UNKNOWN,
     find_gang,
     find_one,
-    first_begin,
-    length_kind,
-    list_ahead,
-    not_before,
+    is_looked_at,
 )
 from scheduler_sim.engine.kernels.cluster.start import fetched, first_node, piece_sides, start
 from scheduler_sim.engine.kernels.cluster.state import (
     BOOKED,
     DISTURBED,
     DUES,
-    GAINED,
     GAINS,
     HOPES,
     NEWCOMERS,
     OVERRUN,
-    PASS,
     Sim,
-    needs,
     pieces_of,
 )
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
+from scheduler_sim.engine.kernels.structures.rank_set import add_rank, drop_rank, next_rank
 from scheduler_sim.engine.problem import Problem
 
 
@@ -80,21 +77,30 @@ def room_for(n: int, nodes: int, tasks: Any, reserved: int, on_one_node: int) ->
         "hope_rows": np.zeros(n + 1, np.int64),
         "due_rows": np.zeros(3 * n + 1, np.int64),
         "disturbed": np.zeros(n, np.int64),
-        "gains": np.zeros(nodes if n else 0, np.int64),
-        "gained": np.full(nodes if n else 0, -2, np.int64),
+        **room_to_move(n, nodes, tasks),
     }
 
 
 @inner_kernel
-def gain(s: Sim, node: int) -> None:
-    """Note that a node has more room in the plan than it had."""
-    s.counts[GAINED] = 1
-    if s.gained[node] < s.counts[PASS] - 1:
+def gain(s: Sim, node: int, begin: float, rank: int) -> None:
+    """Note that a node has more room in the plan from `begin` on.
+
+    `soonest` says too much of it until its next to move was looked for.
+
+    Args:
+        rank: who moved away, before whom others look at it at the next instant only; 0 where a task ended.
+    """
+    if not s.gained[node]:
+        s.gained[node] = 1
+        s.gain_from[node] = begin
         s.gains[s.counts[GAINS]] = node
         s.counts[GAINS] += 1
-    s.gained[node] = s.counts[PASS]
-    for kind in range(len(s.soonest)):
-        s.soonest[kind, node] = -np.inf
+    s.gain_from[node] = min(s.gain_from[node], begin)
+    s.gain_until[node] = NOTHING
+    s.gain_again[node] = rank
+    s.gain_next[node] = rank
+    s.gain_free[node] = -1
+    s.step_state[node] = UNKNOWN
 
 
 @called_kernel
@@ -103,7 +109,7 @@ def note_end(s: Sim, row: int, now: float) -> None:
     if s.tasks[row].end > now:
         chunk = s.tasks[row].chunk
         while chunk >= 0:
-            gain(s, s.chunks[chunk].node)
+            gain(s, s.chunks[chunk].node, now, 0)
             chunk = s.chunks[chunk].more
 
 
@@ -150,6 +156,16 @@ def unlink(s: Sim, row: int) -> None:
 
 
 @inner_kernel
+def mark_disturbed(s: Sim, row: int, disturbed: bool) -> None:
+    """Note whether a reservation might not come back to its place, were it lifted."""
+    if disturbed and not s.disturbed[row]:
+        add_rank(s.disturbed_words, s.disturbed_starts, s.tasks[row].rank)
+    elif s.disturbed[row] and not disturbed:
+        drop_rank(s.disturbed_words, s.disturbed_starts, s.tasks[row].rank)
+    s.disturbed[row] = disturbed
+
+
+@inner_kernel
 def disturb(s: Sim, row: int) -> None:
     """Note whose reservations might not come back to their places, were they lifted, because `row` is on their nodes.
 
@@ -169,10 +185,8 @@ def disturb(s: Sim, row: int) -> None:
             if other != row and begin <= time + needed and end > time:
                 behind = end > time + held and (held < needed or held == 0.0)
                 if behind or (s.reserved_device[at] >= 0 and s.reserved_device[other_at] >= 0):
-                    s.disturbed[other] = 1
-                    rank = s.tasks[other].rank
-                    if s.counts[DISTURBED] == 0 or rank < s.counts[DISTURBED] - 1:
-                        s.counts[DISTURBED] = rank + 1
+                    mark_disturbed(s, other, True)
+                    s.counts[DISTURBED] = 1
             other_at = s.plan_after[other_at]
 
 
@@ -194,11 +208,12 @@ def book(s: Sim, row: int) -> None:
 
 
 @inner_kernel
-def place(s: Sim, row: int, now: float, lifted: bool) -> None:
+def place(s: Sim, row: int, now: float, lifted: bool, looks: int) -> None:
     """Give a task the earliest time at which some nodes hold it through its expected length.
 
     Args:
         lifted: it has a reservation, which is given up for one that is no later.
+        looks: how many nodes `looked` holds, to which alone a task on one node may go; -1 for all.
     """
     t = s.tasks[row]
     count = pieces_of(t)
@@ -207,15 +222,15 @@ def place(s: Sim, row: int, now: float, lifted: bool) -> None:
     if lifted:
         latest = s.reserved_time[row]
         unlink(s, row)
-    s.disturbed[row] = 0
-    if count > 1 or t.full_nodes > 0:
-        time = find_gang(s, row, now, latest)
-    else:
-        time = find_one(s, row, now, latest, s.reserved_node[first] if lifted else -1)
+    mark_disturbed(s, row, False)
+    own = s.reserved_node[first] if lifted else -1
+    gang = count > 1 or t.full_nodes > 0
+    time = find_gang(s, row, now, latest) if gang else find_one(s, row, now, latest, own, looks)
     if time == np.inf and lifted:
-        # Whatever gains room may hold it better than a place that is not wholly its own.
         link(s, row)
-        s.disturbed[row] = 1
+        if gang or is_looked_at(s, looks, own):
+            # Whatever gains room may hold it better than a place that is not wholly its own.
+            mark_disturbed(s, row, True)
         return
     moved = lifted and time != latest
     for piece in range(count):
@@ -225,19 +240,23 @@ def place(s: Sim, row: int, now: float, lifted: bool) -> None:
         moved = moved or (lifted and s.reserved_device[at] != s.piece_device[piece])
     if moved:
         for piece in range(count):
-            gain(s, s.reserved_node[first + piece])
+            gain(s, s.reserved_node[first + piece], latest, t.rank)
     s.reserved_time[row] = time
+    length = longest(s, row)
+    note_place(s, row, time, length)
     if time == np.inf:
         return
     seconds, _ = piece_sides(s, t, t.estimate, t.fixed, count)
     s.reserved_from[2 * row] = seconds + fetched(s, row, first_node(s, count))
-    s.reserved_from[2 * row + 1] = longest(s, row)
+    s.reserved_from[2 * row + 1] = length
     for piece in range(count):
         s.reserved_node[first + piece] = s.piece_node[piece]
         s.reserved_mask[first + piece] = s.piece_mask[piece]
         s.reserved_device[first + piece] = s.piece_device[piece]
     link(s, row)
     if moved or not lifted:
+        for piece in range(count):
+            s.step_state[s.piece_node[piece]] = min(s.step_state[s.piece_node[piece]], OUTDATED)
         disturb(s, row)
         book(s, row)
 
@@ -256,18 +275,19 @@ def overruns(s: Sim, now: float) -> bool:
 @inner_kernel
 def place_anew(s: Sim, now: float) -> None:
     """Lift all reservations together, and place them in the order of the queue."""
-    s.counts[BOOKED] = s.counts[DISTURBED] = 0
+    s.counts[BOOKED] = s.counts[DISTURBED] = s.counts[GAINS] = 0
     for node in range(len(s.plan_first)):
         s.plan_first[node] = -1
-        gain(s, node)
-        s.gained[node] = s.counts[PASS] - 2
-    s.counts[GAINED] = s.counts[GAINS] = 0
+        s.gained[node] = 0
+        s.step_state[node] = UNKNOWN
+        for kind in range(len(s.soonest)):
+            s.soonest[kind, node] = -np.inf
     for again in (False, True):
         rank = tree_next(s, 0, NOTHING - 1, NOTHING - 1)
         while rank >= 0:
             row = s.row_of_rank[rank]
             if not np.isnan(s.reserved_time[row]) and again:
-                place(s, row, now, False)
+                place(s, row, now, False, -1)
             elif not np.isnan(s.reserved_time[row]):
                 # Not there for those before it.
                 s.reserved_time[row] = np.inf
@@ -275,67 +295,49 @@ def place_anew(s: Sim, now: float) -> None:
 
 
 @inner_kernel
-def could_gain(s: Sim, row: int, now: float) -> bool:
-    """Tell whether a task may have a better place on a node that gained room since it was last placed."""
-    t = s.tasks[row]
-    time = s.reserved_time[row]
-    own = s.reserved_node[s.reserved_first[row]]
-    gang = pieces_of(t) > 1 or t.full_nodes > 0
-    length = s.reserved_from[2 * row + 1]
-    if time == np.inf or (not gang and t.fgd_kind < 0):
-        return True
-    need = needs(t, t.fixed, 0)
-    nodes = t.gpu_nodes if need[1] > 0 or need[2] > 0 else t.any_nodes
-    kind, least = length_kind(length)
-    kind += t.fgd_kind * LENGTHS
-    for i in range(s.counts[GAINS]):
-        node = s.gains[i]
-        if gang:
-            if is_whole_node(s, s.empty, node, t):
-                return True
-            continue
-        if not s.allowed[nodes, node]:
-            continue
-        if node == own:
-            return True
-        begin = s.soonest[kind, node]
-        if begin > time or (begin == time and node > own):
-            continue
-        size = list_ahead(s, node, now)
-        begin = first_begin(s, node, size, now, max(now, begin), need, least)
-        not_before(s, kind, node, begin)
-        if begin < time or (begin == time and node < own):
-            begin = first_begin(s, node, size, now, begin, need, length)
-            if (kind + 1) % LENGTHS > 0:
-                not_before(s, kind + 1, node, begin)
-            if begin < time or (begin == time and node < own):
-                return True
-    return False
-
-
-@inner_kernel
 def place_again(s: Sim, now: float) -> None:
     """Lift and place again, each alone and in the order of the queue, the reservations that may move.
 
-    Once one has moved, all behind it may, and at the next instant all may.
+    Who leaves a node gives it room for those behind, and at the next instant for those before.
     """
-    s.counts[PASS] += 1
+    s.counts[DISTURBED] = 0
+    for i in range(s.counts[GAINS]):
+        node = s.gains[i]
+        s.gain_free[node] = -1
+        s.gain_next[node] = next_to_move(s, node, now, 0)
+    rank = 0
+    while True:
+        disturbed = next_rank(s.disturbed_words, s.disturbed_starts, rank)
+        first = disturbed if disturbed >= 0 else NOTHING
+        for i in range(s.counts[GAINS]):
+            first = min(first, s.gain_next[s.gains[i]])
+        if first == NOTHING:
+            break
+        looks = -1
+        if first != disturbed:
+            looks = 0
+            for i in range(s.counts[GAINS]):
+                if s.gain_next[s.gains[i]] == first:
+                    s.looked[looks] = s.gains[i]
+                    looks += 1
+        row = s.row_of_rank[first]
+        place(s, row, now, s.reserved_time[row] < np.inf, looks)
+        rank = first + 1
+        for i in range(s.counts[GAINS]):
+            node = s.gains[i]
+            if s.gain_next[node] == first:
+                s.gain_next[node] = next_to_move(s, node, now, rank)
     size = 0
     for i in range(s.counts[GAINS]):
-        if s.gained[s.gains[i]] >= s.counts[PASS] - 1:
-            s.gains[size] = s.gains[i]
+        node = s.gains[i]
+        s.gain_until[node] = s.gain_again[node]
+        s.gain_again[node] = 0
+        if s.gain_until[node] > 0:
+            s.gains[size] = node
             size += 1
+        else:
+            s.gained[node] = 0
     s.counts[GAINS] = size
-    every = s.counts[GAINED] != 0
-    rank = 0 if every else s.counts[DISTURBED] - 1
-    s.counts[GAINED] = s.counts[DISTURBED] = 0
-    rank = tree_next(s, rank, NOTHING - 1, NOTHING - 1)
-    while rank >= 0:
-        row = s.row_of_rank[rank]
-        time = s.reserved_time[row]
-        if not np.isnan(time) and (s.disturbed[row] or ((every or s.counts[GAINED]) and could_gain(s, row, now))):
-            place(s, row, now, time < np.inf)
-        rank = tree_next(s, rank + 1, NOTHING - 1, NOTHING - 1)
 
 
 @inner_kernel
@@ -353,10 +355,10 @@ def act_kept(s: Sim, now: float) -> None:
     if missed or overran:
         s.counts[DUES] = 0
         place_anew(s, now)
-    elif s.counts[GAINED] or s.counts[DISTURBED]:
+    elif s.counts[GAINS] > 0 or s.counts[DISTURBED]:
         place_again(s, now)
     for i in range(s.counts[NEWCOMERS]):
-        place(s, s.newcomers[i], now, False)
+        place(s, s.newcomers[i], now, False, -1)
     next_reserved(s)
     dues = s.counts[DUES]
     s.counts[DUES] = 0
@@ -370,6 +372,8 @@ def act_kept(s: Sim, now: float) -> None:
         if pieces_free(s, row):
             unlink(s, row)
             s.reserved_time[row] = np.nan
+            note_place(s, row, -np.inf, np.inf)
+            mark_disturbed(s, row, False)
             start(s, row, t.fixed, pieces_of(t), now)
             heap_push(s.hope_times, s.hope_rows, s.counts[HOPES], t.end, row)
             s.counts[HOPES] += 1

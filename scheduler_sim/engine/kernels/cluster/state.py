@@ -37,21 +37,18 @@ MOST_LEVELS = 1024
     HOPES,
     BOOKED,
     DUES,
-    GAINED,
     GAINS,
-    PASS,
     DISTURBED,
     LIFTED,
     DRAWN,
     CAP_STEP,
     CAPPED,
     FIELDS,
-) = range(COMMON, 32)
+) = range(COMMON, 30)
 """Places in the vector of counts beside the common ones. LONE: one more than the only task that waits, while the tree
 does not have it. CLASSES: how many there are with nodes. HAND, SERIAL: which class is forgotten next, and how many were
-made. HOPES, BOOKED, DUES: lengths of lists of `kept.py`. GAINED: the plan has room that it had not. GAINS: how
-many nodes `gains` holds. PASS: how often reservations were placed again. DISTURBED: one more than the lowest rank of
-those `disturbed`, 0 for none. LIFTED: all reservations are to be made anew. DRAWN: what the cluster draws, in
+made. HOPES, BOOKED, DUES: lengths of lists of `kept.py`. GAINS: how many nodes `gains` holds. DISTURBED: somebody came
+into the set of those disturbed. LIFTED: all reservations are to be made anew. DRAWN: what the cluster draws, in
 millionths of a watt. CAP_STEP: the step of the power cap that holds now. CAPPED: a task waits for power."""
 
 (
@@ -228,9 +225,31 @@ class Sim(NamedTuple):
     hope_times: FloatArray
     hope_rows: IntArray
     due_rows: IntArray
+    late_time: FloatArray
+    late_length: FloatArray
+    late_rank: IntArray
+    late_group: IntArray
+    late_leaf: IntArray
+    late_groups: IntArray
+    late_sorts: IntArray
+    step_begin: FloatArray
+    step_end: FloatArray
+    step_count: IntArray
+    step_open: FloatArray
+    step_state: IntArray
+    step_time: FloatArray
+    length_range: IntArray
     disturbed: IntArray
+    disturbed_words: IntArray
+    disturbed_starts: IntArray
     gains: IntArray
     gained: IntArray
+    gain_from: FloatArray
+    gain_until: IntArray
+    gain_again: IntArray
+    gain_next: IntArray
+    gain_free: IntArray
+    looked: IntArray
     gpu_level: IntArray
     cpu_level: IntArray
     gpu_bits: IntArray
@@ -292,6 +311,12 @@ DIMENSIONS = {
     "features": 2,
     "needs": 2,
     "soonest": 2,
+    "late_groups": 2,
+    "late_sorts": 2,
+    "step_begin": 3,
+    "step_end": 3,
+    "step_count": 2,
+    "length_range": 2,
     "list_size": 2,
     "gpu_bits": 2,
     "cpu_bits": 2,
@@ -336,6 +361,13 @@ FLOATS = {
     "reserved_from",
     "soonest",
     "ahead_times",
+    "late_time",
+    "late_length",
+    "step_begin",
+    "step_end",
+    "step_open",
+    "step_time",
+    "gain_from",
     "book_times",
     "hope_times",
     "crossing",
