@@ -6,12 +6,14 @@ starts only take away within a pass: no plan of the same kind and limit begins e
 
 import numpy as np
 
+from scheduler_sim.engine import inlined
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.kinds import WORD
 from scheduler_sim.engine.kernels.site.offers import known_place
-from scheduler_sim.engine.kernels.site.state import CHOSEN, LISTED, NODES, RESOLUTION, SLOTS, WORDS, State
+from scheduler_sim.engine.kernels.site.state import LEAST_LIMIT, LISTED, NODES, RESOLUTION, SLOTS, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import bits_in, bits_up_to, lowest_bit
 from scheduler_sim.engine.kernels.structures.select import FEW, begin_least, keep_time, select
+from scheduler_sim.engine.kernels.structures.vectors import bits_that_fit
 
 
 @inner_kernel
@@ -26,22 +28,39 @@ def forget_promises(s: State) -> None:
 
 @inner_kernel
 def list_promise(s: State, begin: float, end: float) -> None:
-    """Note that the chosen nodes are promised from `begin` to `end`; where there is no room bounds are less tight."""
-    for i in range(s.counts[CHOSEN]):
-        if s.counts[LISTED] == len(s.promise_next):
-            return
-        node, listed = s.chosen_nodes[i], s.counts[LISTED]
-        s.counts[LISTED] += 1
-        s.promise_words[node // 64] |= 1 << (node % 64)
-        s.promise_begin[listed], s.promise_end[listed] = begin, end
-        before, after = -1, s.promise_first[node]
-        while after >= 0 and s.promise_begin[after] <= begin:
-            before, after = after, s.promise_next[after]
-        s.promise_next[listed] = after
-        if before < 0:
-            s.promise_first[node] = listed
-        else:
-            s.promise_next[before] = listed
+    """Note that the nodes of `chosen_words` are promised from `begin` to `end`.
+
+    Where there is no room bounds are less tight. `promise_head` is when a node is first promised, `promise_until` when
+    it is promised to nobody after that for as long as the shortest task may run.
+    """
+    heads, promises, listed, room = s.promise_first, s.node_promises, s.counts[LISTED], len(s.node_promises)
+    shortest, step = s.reals[LEAST_LIMIT], s.reals[RESOLUTION]
+    for w in range(s.settings[WORDS]):
+        bits = s.chosen_words[w]
+        if bits == 0:
+            continue
+        while bits != 0 and listed < room:
+            node = w * WORD + lowest_bit(bits)
+            bits &= bits - 1
+            s.promise_words[w] |= 1 << (node % WORD)
+            p = promises[listed]
+            p.begin, p.end = begin, end
+            before, after = -1, heads[node]
+            while after >= 0 and promises[after].begin <= begin:
+                before, after = after, promises[after].behind
+            p.behind = after
+            if before < 0:
+                heads[node] = listed
+            else:
+                promises[before].behind = listed
+            listed += 1
+            p = promises[heads[node]]
+            s.promise_head[node] = p.begin
+            until, after = p.end, p.behind
+            while after >= 0 and promises[after].begin + step < until + shortest:
+                until, after = max(until, promises[after].end), promises[after].behind
+            s.promise_until[node] = until
+    s.counts[LISTED] = listed
 
 
 @inner_kernel
@@ -56,10 +75,17 @@ def free_for(s: State, kind: int, end: float) -> bool:
         while least > 0 and bits != 0:
             node = w * 64 + lowest_bit(bits)
             bits &= bits - 1
-            least -= s.promise_begin[s.promise_first[node]] > end
+            least -= s.node_promises[s.promise_first[node]].begin > end
         if least <= 0:
             return True
     return False
+
+
+@inlined.kernel
+def _of_use(s: State, known: int, w: int, begin: float, limit: float, last: float) -> int:
+    """Return as bits which promised nodes of a word may be of use up to `last`, before they are promised or after."""
+    before = bits_that_fit(s.known_times, known + w * WORD, s.promise_head, w * WORD, begin, limit, s.reals[RESOLUTION])
+    return int(before | bits_up_to(s.promise_until, w * WORD, last))
 
 
 @inner_kernel
@@ -73,17 +99,20 @@ def eased_begin(s: State, entry: int, begin: float, bound: float) -> float:
     known, part = known_place(s, kind, True) * words * WORD, s.kinds[kind].part
     for w in range(s.part_first_word[part], s.part_end_word[part]):
         bits = s.eased_words[w] & s.kind_masks[kind * words + w] & s.up_words[w]
+        if bits != 0:
+            bits &= ~s.promise_words[w] | _of_use(s, known, w, begin, limit, bound)
         while bits != 0:
             node = w * 64 + lowest_bit(bits)
             bits &= bits - 1
             time = max(s.known_times[known + node], begin)
             promise = s.promise_first[node]
             while promise >= 0 and time < bound:
-                if s.promise_end[promise] > time:
-                    if s.promise_begin[promise] + step >= time + limit:
+                p = s.node_promises[promise]
+                if p.end > time:
+                    if p.begin + step >= time + limit:
                         break
-                    time = s.promise_end[promise]
-                promise = s.promise_next[promise]
+                    time = p.end
+                promise = p.behind
             if time < bound:
                 bound = time
                 if bound <= begin or not is_single:
@@ -105,7 +134,7 @@ def earliest_begin(s: State, entry: int, begin: float, latest: float) -> float:
     begin_least(s.ready_times, least)
     kind_masks, up, known_times, ready = s.kind_masks, s.up_words, s.known_times, s.ready_times
     rows, promised = s.ready_rows, s.promise_words
-    heads, behind, begins, ends = s.promise_first, s.promise_next, s.promise_begin, s.promise_end
+    heads, promises = s.promise_first, s.node_promises
     part = s.kinds[kind].part
     first_word, end_word = s.part_first_word[part], s.part_end_word[part]
     # Nodes that are promised to nobody come first: of the others the lists are then walked for few.
@@ -126,18 +155,21 @@ def earliest_begin(s: State, entry: int, begin: float, latest: float) -> float:
         bits = kind_masks[kind * words + w] & up[w] & promised[w]
         if bits != 0:
             bits &= bits_up_to(known_times, known + w * WORD, last)
+        if bits != 0:
+            bits &= _of_use(s, known, w, begin, limit, last)
         while bits != 0:
             node = w * 64 + lowest_bit(bits)
             bits &= bits - 1
             time = max(known_times[known + node], begin)
             promise = heads[node]
             while promise >= 0 and time <= last:
-                if ends[promise] > time:
+                p = promises[promise]
+                if p.end > time:
                     # Promises begin in whole steps: a plan that ends within the step before is not in their way.
-                    if begins[promise] + step >= time + limit:
+                    if p.begin + step >= time + limit:
                         break
-                    time = ends[promise]
-                promise = behind[promise]
+                    time = p.end
+                promise = p.behind
             if time <= last:
                 size = keep_time(ready, size, least, time)
                 if size == least <= FEW:

@@ -24,9 +24,10 @@ from scheduler_sim.engine.kernels.site.limit_table import (
     LimitTable,
     limit_table,
 )
+from scheduler_sim.engine.kernels.site.offers import STEPS
 from scheduler_sim.engine.kernels.site.recall import ANSWERS, NODES_OF_ANSWER
 from scheduler_sim.engine.kernels.site.rules import Rules, site_of
-from scheduler_sim.engine.kernels.site.state import PIECE, TASK, State
+from scheduler_sim.engine.kernels.site.state import PIECE, PROMISE, TASK, State
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
 from scheduler_sim.engine.kernels.structures.prefetch import LINE
 from scheduler_sim.engine.kernels.structures.select import FEW
@@ -74,6 +75,7 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
     timer_times, timer_codes = _timers(tasks, site, problem.options.failures)
     pieces = _most_pieces(asked, cpu, gpus)
     counts[state.SPARE] = pieces
+    counts[state.STEPPED] = -nodes - 1
     counts[state.TOLD] = len(timer_times)
     sets = nodes // 2 + 1
     counts[state.SETS] = sets
@@ -88,6 +90,7 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
     offers = int(asked.kinds["offer"].max()) + 1 if len(asked.kinds) else 1
     known = min(offers, MOST_KNOWN)
     entry_limit = _limits(rules, asked)
+    reals[state.LEAST_LIMIT] = entry_limit.min(initial=np.inf)
     limits_found, limit_number = np.unique(entry_limit, return_inverse=True)
     asks_found, entry_ask = np.unique(asked.kind * len(limits_found) + limit_number, return_inverse=True)
 
@@ -143,7 +146,7 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         kind_masks=asked.masks.ravel().copy(),
         suit_masks=asked.suits.ravel().copy(),
         level_masks=as_words(levels).ravel(),
-        node_weight=weights,
+        node_weight=np.unique(weights, return_inverse=True)[1].astype(np.int64),
         part_masks=part_masks.ravel(),
         entry_task=entry_task,
         entry_kind=asked.kind,
@@ -179,6 +182,7 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         all_memory=memory,
         all_gpus=gpus,
         first_on_node=np.full(nodes, -1, np.int64),
+        **_steps(nodes),
         group_on_node=group,
         core_speeds=site.cluster.of_groups("cpu_speed"),
         gpu_paces=paces.gpu.ravel(),
@@ -197,9 +201,9 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         part_end_word=words - (part_masks != 0)[:, ::-1].argmax(axis=1),
         promise_words=rows(words),
         promise_first=rows(nodes),
-        promise_next=rows(nodes * LISTED_OF_NODE),
-        promise_begin=np.zeros(nodes * LISTED_OF_NODE),
-        promise_end=np.zeros(nodes * LISTED_OF_NODE),
+        node_promises=_in_lines(nodes * LISTED_OF_NODE, PROMISE),
+        promise_head=_in_lines(words * WORD, np.float64),
+        promise_until=_in_lines(words * WORD, np.float64),
         entry_ask=entry_ask.astype(np.int64),
         ask_hopeless=np.full(len(asks_found), -1, np.int64),
         ask_given_up=np.full(len(asks_found), -1, np.int64),
@@ -228,7 +232,7 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         room_first=rows(nodes),
         room_size=rows(nodes),
         room_sum=rows(nodes),
-        room_used=rows(nodes),
+        room_rank=rows(nodes),
         ready_times=np.zeros(max(nodes, FEW)),
         ready_rows=rows(nodes),
         known_times=_in_lines(known * words * WORD, np.float64),
@@ -381,6 +385,12 @@ def _former(queued: int, words: int) -> dict[str, Any]:
         "entry_former": np.zeros(queued, np.int64),
         "eased_words": np.zeros(words, np.int64),
     }
+
+
+def _steps(nodes: int) -> dict[str, Any]:
+    """Return room for the steps of `offers`."""
+    room: dict[str, Any] = {f"step_{name}": _in_lines(nodes * STEPS, np.int64) for name in ("cpu", "memory", "gpus")}
+    return room | {"step_ends": _in_lines(nodes * STEPS, np.float64), "step_count": np.zeros(nodes, np.int64)}
 
 
 def _answers(words: int) -> dict[str, Any]:

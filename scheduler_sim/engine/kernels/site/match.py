@@ -8,14 +8,25 @@ ended at any cut.
 
 from typing import Any
 
+import numpy as np
+
 from scheduler_sim.engine.clusters.demand import UNLIMITED
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.site.offers import gpus_at, known_of, known_within, offer_at, plain_offer
+from scheduler_sim.engine.kernels.site.offers import gpus_at, known_of, known_within, offer_at, offer_by_steps, step_all
 from scheduler_sim.engine.kernels.site.state import CHOSEN, LEVELS, LINEAR, ROOMS, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
 
 FAILED, STUCK, ENOUGH = range(3)
 """What came of taking nodes run by run."""
+
+BITS_OF_NUMBER, MOST_GRAINS = 12, 1 << 32
+"""Of the number of a run, and grains beyond which no two runs have."""
+
+BITS_OF_RUN = BITS_OF_NUMBER + 33
+"""Of its grains and its number together; before them stands its weight."""
+
+USED = 1 << 62
+"""In place of the weight of a run that nodes were taken from."""
 
 
 @inner_kernel
@@ -29,6 +40,8 @@ def gather(s: State, kind: int, time: float, row: int, level: int) -> int:
     known = known_of(s, kind, False)
     mask, known_times, known_rows = s.mask_words, s.known_times, s.known_rows
     is_plain = known >= 0 and k.most_cpu >= UNLIMITED
+    if is_plain:
+        step_all(s)
     if known >= 0:
         known_within(s, k.part, known, time)
         mask = s.within_words
@@ -43,7 +56,7 @@ def gather(s: State, kind: int, time: float, row: int, level: int) -> int:
             bits &= bits - 1
             if known >= 0 and known_times[known + node] == time and known_rows[known + node] > row:
                 continue
-            cores = plain_offer(s, k, node, time, row) if is_plain else offer_at(s, k, node, time, row)
+            cores = offer_by_steps(s, k, node, time, row) if is_plain else offer_at(s, k, node, time, row)
             if cores > 0:
                 nodes[count] = node
                 offers[count] = cores
@@ -58,33 +71,54 @@ def gather(s: State, kind: int, time: float, row: int, level: int) -> int:
 def _find_runs(s: State, cores: int, nodes: int) -> tuple[int, int]:
     """Part the listed nodes into runs of consecutive nodes of equal weight; return how many, and the best of them."""
     listed, offers, weights = s.room_nodes, s.room_cores, s.room_weight
-    first, sizes, sums, used = s.room_first, s.room_size, s.room_sum, s.room_used
-    runs, i, count = 0, 0, s.counts[ROOMS]
-    while i < count:
-        begin, total, weight, behind = i, offers[i], weights[i], listed[i] + 1
-        i += 1
-        while i < count and listed[i] == behind and weights[i] == weight:
-            total += offers[i]
-            behind += 1
-            i += 1
-        first[runs], sizes[runs], sums[runs], used[runs] = begin, i - begin, total, 0
-        runs += 1
-    return runs, _best_run(s, runs, cores, nodes)
+    first, sizes, sums, ranks = s.room_first, s.room_size, s.room_sum, s.room_rank
+    # Where a run ends is not foreseen: no step is left out by whether it does.
+    run, begin, total, weight, behind = -1, 0, 0, 0, -1
+    for i in range(s.counts[ROOMS]):
+        node = listed[i]
+        is_new = (node != behind) | (weights[i] != weight)
+        weight, behind = weights[i], node + 1
+        run += is_new
+        begin = i if is_new else begin
+        total = offers[i] + (0 if is_new else total)
+        first[run], sizes[run], sums[run], ranks[run] = begin, i + 1 - begin, total, weight << BITS_OF_RUN
+    return run + 1, _best_run(s, run + 1, cores, nodes)
 
 
 @inner_kernel
 def _best_run(s: State, runs: int, cores: int, nodes: int) -> int:
-    """Return the run to take from next, -1 for none: one of less weight, then the tightest that suffices."""
-    used, sums, sizes, first, weights = s.room_used, s.room_sum, s.room_size, s.room_first, s.room_weight
+    """Return the run to take from next, -1 for none: one of less weight, then the tightest that suffices.
+
+    Of equal ones it is the first, of those that do not suffice the largest.
+    """
+    sums, sizes, ranks = s.room_sum, s.room_size, s.room_rank
+    lowest, is_odd = np.int64(USED), False
+    # Weight, grains and number are made one number, whose least is found in vectors.
+    for r in range(runs):
+        total = sums[r]
+        is_odd |= ((total >= cores) & (sizes[r] < nodes)) | (total >= MOST_GRAINS)
+        order = total if total >= cores else MOST_GRAINS - total
+        lowest = min(lowest, ranks[r] + (order << BITS_OF_NUMBER) + r)
+    if is_odd or runs >= 1 << BITS_OF_NUMBER:
+        return _best_in_turn(s, runs, cores, nodes)
+    return int(lowest & ((1 << BITS_OF_NUMBER) - 1)) if lowest < USED else -1
+
+
+@inner_kernel
+def _best_in_turn(s: State, runs: int, cores: int, nodes: int) -> int:
+    """Return what `_best_run` does where runs with cores enough have too few nodes.
+
+    The largest comes before all others that do not suffice, and before those that do, of those before it.
+    """
+    ranks, sums, sizes = s.room_rank, s.room_sum, s.room_size
     best, least, of_best, suffices = -1, 0, 0, False
     for r in range(runs):
-        if used[r]:
+        if ranks[r] >= USED:
             continue
-        weight, total = weights[first[r]], sums[r]
+        weight, total = ranks[r], sums[r]
         is_enough = total >= cores and sizes[r] >= nodes
         is_better = best < 0 or weight < least
         if best >= 0 and weight == least:
-            # The largest comes before all others that do not suffice.
             is_better = (total < of_best or not suffices) if is_enough else total > of_best
         if is_better:
             best, least, of_best, suffices = r, weight, total, is_enough
@@ -118,7 +152,7 @@ def _from_runs(s: State, k: Any) -> int:
     chosen, failed = 0, STUCK
     runs, run = _find_runs(s, grains, nodes - spare)
     while run >= 0 and room > 0 and (nodes > 0 or grains > 0):
-        s.room_used[run] = 1
+        s.room_rank[run] = USED
         first, size = s.room_first[run], s.room_size[run]
         if s.room_sum[run] >= grains:
             failed = FAILED
@@ -199,7 +233,7 @@ def _least_of_used(s: State, most: int) -> int:
     lowest, run, i = most, 0, 0
     while i < s.counts[ROOMS]:
         behind = i + s.room_size[run]
-        if s.room_used[run]:
+        if s.room_rank[run] >= USED:
             for j in range(i, behind):
                 lowest = min(lowest, s.room_cores[j] + s.room_gpus[j])
         run += 1

@@ -9,11 +9,24 @@ from scheduler_sim.engine.clusters.demand import UNLIMITED
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.kinds import ANY_NUMBER, WORD
-from scheduler_sim.engine.kernels.site.state import LINEAR, LOGGED, NODES, UNDER, VICTIMS, WORDS, State
+from scheduler_sim.engine.kernels.site.state import LINEAR, LOGGED, NODES, STEPPED, UNDER, VICTIMS, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import bits_in, bits_up_to
+from scheduler_sim.engine.kernels.structures.vectors import FEW as STEPS
+from scheduler_sim.engine.kernels.structures.vectors import few_up_to
 
 CORES_ALONE = 2
 """Of a piece whose task would be suspended: its cores count as free, and its memory and GPUs do not; 1 is all of it."""
+
+
+@inlined.kernel
+def _whole_cores(thousandths: int) -> int:
+    """Divide by a thousand.
+
+    A multiplication takes a third of the time, and LLVM makes `//` one with the division by what is not known before.
+    """
+    if 0 <= thousandths < 1 << 31:
+        return (thousandths * 274_877_907) >> 38
+    return thousandths // MILLI
 
 
 @inlined.kernel
@@ -34,8 +47,7 @@ def offer_of(s: State, k: Any, each: int, node: int, cpu: int, memory: int, gpus
     grains = ANY_NUMBER
     if k.grain > 0:
         grains = min(cpu, k.most_cpu - held)
-        # To divide by what is known before takes a third of the time.
-        grains = grains // MILLI if k.grain == MILLI else grains // k.grain
+        grains = _whole_cores(grains) if k.grain == MILLI else grains // k.grain
     if k.memory > 0 and not k.whole:
         room = memory - k.each_memory
         # To divide takes longer than to compare.
@@ -76,7 +88,7 @@ def offer_at(s: State, k: Any, node: int, time: float, row: int) -> int:
     return offer_of(s, k, k.each, node, cpu, memory, gpus, held)
 
 
-@inlined.kernel
+@inner_kernel
 def plain_offer(s: State, k: Any, node: int, time: float, row: int) -> int:
     """Return what `offer_at` does while nobody counts as having given way, of a kind that its partition binds not."""
     cpu, memory, gpus = s.free_cpu[node], s.free_memory[node], s.free_gpus[node]
@@ -92,6 +104,53 @@ def plain_offer(s: State, k: Any, node: int, time: float, row: int) -> int:
     if k.whole and piece >= 0:
         return 0
     return offer_of(s, k, k.each, node, cpu, memory, gpus, 0)
+
+
+@inner_kernel
+def _step(s: State, node: int) -> None:
+    """Write down what is free on a node after each end of what it holds, where there are not too many."""
+    cpu, memory, gpus = s.free_cpu[node], s.free_memory[node], s.free_gpus[node]
+    first, count, piece = node * STEPS, 0, s.first_on_node[node]
+    s.step_cpu[first], s.step_memory[first], s.step_gpus[first] = cpu, memory, gpus
+    while piece >= 0 and count < STEPS - 1:
+        p = s.held_pieces[piece]
+        cpu += p.cpu
+        memory += p.memory
+        gpus += p.gpus
+        s.step_ends[first + count] = p.expected
+        count += 1
+        s.step_cpu[first + count], s.step_memory[first + count], s.step_gpus[first + count] = cpu, memory, gpus
+        piece = p.next_on_node
+    for i in range(count, STEPS):
+        s.step_ends[first + i] = np.inf
+    s.step_count[node] = count if piece < 0 else -1
+
+
+@inner_kernel
+def step_all(s: State) -> None:
+    """Bring up to date what is free on each node after each end."""
+    nodes, logged = s.settings[NODES], s.counts[LOGGED]
+    if logged - s.counts[STEPPED] > nodes:
+        for node in range(nodes):
+            _step(s, node)
+    else:
+        for i in range(s.counts[STEPPED], logged):
+            _step(s, s.changed_nodes[i % len(s.changed_nodes)])
+    s.counts[STEPPED] = logged
+
+
+@inlined.kernel
+def offer_by_steps(s: State, k: Any, node: int, time: float, row: int) -> int:
+    """Return what `plain_offer` does without a look at what the node holds, after `step_all`."""
+    count, first = s.step_count[node], node * STEPS
+    ended = min(bits_in(few_up_to(s.step_ends, first, time)), count)
+    # Of what ends at the very instant of a cut the row counts.
+    if ended < 0 or (ended > 0 and s.step_ends[first + ended - 1] == time):
+        return plain_offer(s, k, node, time, row)
+    if k.whole and ended < count:
+        return 0
+    at = first + ended
+    return offer_of(s, k, k.each, node, s.step_cpu[at], s.step_memory[at], s.step_gpus[at], 0)
 
 
 @inner_kernel

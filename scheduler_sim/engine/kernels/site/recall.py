@@ -4,7 +4,7 @@ import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.kinds import WORD
-from scheduler_sim.engine.kernels.site.offers import known_place
+from scheduler_sim.engine.kernels.site.offers import known_place, known_within
 from scheduler_sim.engine.kernels.site.state import CHOSEN, LOGGED, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import lowest_bit
 
@@ -21,6 +21,10 @@ MOST_CHANGES = 256
 
 UNSURE = -2
 """In place of the row of a cut: the answer holds only as long as no node at all has changed."""
+
+LATER = -3
+"""In place of the row of a cut: too few nodes are of use up to the instant, or what ends with the last of them does not
+by then."""
 
 
 @inner_kernel
@@ -69,6 +73,42 @@ def nodes_hold(s: State, place: int, kind: int) -> bool:
         bits = s.changed_words[w] & s.mask_words[w]
         while bits != 0:
             if s.known_times[known + w * WORD + lowest_bit(bits)] <= time:
+                return False
+            bits &= bits - 1
+    return True
+
+
+@inner_kernel
+def _last_of_use(s: State, place: int) -> tuple[float, bool]:
+    """Return up to when nodes count towards an answer of LATER, and whether that instant is left out."""
+    is_left_out = s.answer_earliest[place] < np.inf
+    return float(s.answer_earliest[place] if is_left_out else s.answer_until[place]), is_left_out
+
+
+@inner_kernel
+def remember_later(s: State, place: int, kind: int, until: float, earliest: float) -> None:
+    """Keep an answer of LATER; `earliest` is when enough nodes are of use, infinity where that is after `until`."""
+    s.answer_until[place], s.answer_earliest[place] = until, earliest
+    last, is_left_out = _last_of_use(s, place)
+    if is_left_out:
+        # A step before, or two: of a node that is of use between it is then not known that it was before.
+        last -= last * 2.0**-52
+    known_within(s, s.kinds[kind].part, known_place(s, kind, True) * s.settings[WORDS] * WORD, last)
+    remember(s, place, kind, until, np.inf, LATER, earliest)
+
+
+@inner_kernel
+def as_few_as_before(s: State, place: int, kind: int) -> bool:
+    """Tell whether no more nodes of `mask_words` are of use in time than when an answer of LATER was found."""
+    words, (last, is_left_out) = s.settings[WORDS], _last_of_use(s, place)
+    if not _list_changed(s, s.answer_version[place]):
+        return False
+    known = known_place(s, kind, True) * words * WORD
+    for w in range(words):
+        bits = s.changed_words[w] & s.mask_words[w] & ~s.answer_within[place * words + w]
+        while bits != 0:
+            time = s.known_times[known + w * WORD + lowest_bit(bits)]
+            if time < last or (time == last and not is_left_out):
                 return False
             bits &= bits - 1
     return True

@@ -78,8 +78,9 @@ OWN_LOOPS, EVERY_EVENT = range(2)
     FREE_FORMER,
     MADE_FORMER,
     FULL,
+    STEPPED,
     FIELDS,
-) = range(COMMON, COMMON + 38)
+) = range(COMMON, COMMON + 39)
 """Places in the vector of counts behind those of `codes`.
 
 PENDING entries of the heap; TIMER timers taken; QUEUE entries that wait; RUN tasks that run; SPARE pieces free; SLOTS
@@ -93,6 +94,7 @@ UNDER tasks that would be suspended; PAUSES tasks that are; TOLD timers to come 
 are away by chance; IN_VAIN failures by chance and repairs since a task started. Of `former` plans: FORMER the one that
 comes next, TURN that of the entry whose turn it is, FOLLOWED changes of nodes that were eased, FREE_FORMER the first
 place that is free, MADE_FORMER places that were taken so far, FULL the last pass in which there was none.
+STEPPED changes of nodes that the steps of `offers` know.
 """
 
 (
@@ -160,9 +162,10 @@ SAFE: nothing starts that could use more; SPENDS: what runs is stopped when as m
     DECAY,
     DAMPING,
     EXEMPT,
+    LEAST_LIMIT,
     REALS,
-) = range(24)
-"""Places in the vector of reals: seconds, and a priority."""
+) = range(25)
+"""Places in the vector of reals: seconds, and a priority. LEAST_LIMIT: no task may run for less."""
 
 NOW, REACHED, LOOKED, LAST_LOOK, LAST_FULL, NEXT_PASS, NEXT_DECAY, LAST_DECAY, LAST_CHECK, HORIZON, CLOCKS = range(11)
 """Places in the vector of times: of the last instant, up to which nothing more happens, of the last look of the main
@@ -200,6 +203,9 @@ PIECE = np.dtype(
 """What a running task holds of one node. The pieces of a node hang together in the order of their expected ends.
 
 A piece fills a line of memory, of which each that is looked at costs one."""
+
+PROMISE = np.dtype([("begin", "f8"), ("end", "f8"), ("behind", "i8"), ("spare", "i8")])
+"""What one node is promised for; behind it stands the next promise of the node by when they begin, -1 for none."""
 
 
 class State(NamedTuple):
@@ -312,6 +318,11 @@ class State(NamedTuple):
     all_memory: IntArray
     all_gpus: IntArray
     first_on_node: IntArray
+    step_ends: FloatArray
+    step_cpu: IntArray
+    step_memory: IntArray
+    step_gpus: IntArray
+    step_count: IntArray
     node_away: IntArray
     up_words: IntArray
     group_on_node: IntArray
@@ -332,9 +343,9 @@ class State(NamedTuple):
     part_end_word: IntArray
     promise_words: IntArray
     promise_first: IntArray
-    promise_next: IntArray
-    promise_begin: FloatArray
-    promise_end: FloatArray
+    node_promises: Any
+    promise_head: FloatArray
+    promise_until: FloatArray
     entry_ask: IntArray
     ask_hopeless: IntArray
     ask_given_up: IntArray
@@ -373,7 +384,7 @@ class State(NamedTuple):
     room_first: IntArray
     room_size: IntArray
     room_sum: IntArray
-    room_used: IntArray
+    room_rank: IntArray
     ready_times: FloatArray
     ready_rows: IntArray
     known_times: FloatArray
@@ -410,7 +421,7 @@ FLOATS = {
     "qos_grace", "part_grace", "counter_used", "counter_most_used", "counter_ahead", "counter_most_ahead",
     "counter_decay", "qos_limit_factor",
     "heap_times", "timer_times", "core_speeds", "gpu_paces", "group_watts", "group_prices", "run_ends", "slot_times",
-    "promise_begin", "promise_end", "shut_from", "shut_until", "ready_times", "known_times",
+    "promise_head", "promise_until", "step_ends", "shut_from", "shut_until", "ready_times", "known_times",
     "former_begin", "former_end", "former_bound",
     "ask_bound", "entry_planned", "answer_time", "answer_until", "answer_earliest", "attempt_starts", "attempt_ends",
 }  # fmt: skip
@@ -419,7 +430,13 @@ FLOATS = {
 RECORD = record_of_columns(
     State._fields,
     reals=FLOATS,
-    records={"site_tasks": TASK, "kinds": KIND, "held_pieces": PIECE, "gang_pieces": gang_buffer.PIECE},
+    records={
+        "site_tasks": TASK,
+        "kinds": KIND,
+        "held_pieces": PIECE,
+        "node_promises": PROMISE,
+        "gang_pieces": gang_buffer.PIECE,
+    },
 )
 
 

@@ -6,7 +6,18 @@ from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.kinds import WORD
 from scheduler_sim.engine.kernels.site.match import choose
 from scheduler_sim.engine.kernels.site.offers import known_of, known_place, ready_cut
-from scheduler_sim.engine.kernels.site.recall import UNSURE, is_about, is_fresh, nodes_hold, place_of, recall, remember
+from scheduler_sim.engine.kernels.site.recall import (
+    LATER,
+    UNSURE,
+    as_few_as_before,
+    is_about,
+    is_fresh,
+    nodes_hold,
+    place_of,
+    recall,
+    remember,
+    remember_later,
+)
 from scheduler_sim.engine.kernels.site.state import (
     EPOCH,
     GROUPED,
@@ -224,9 +235,9 @@ def _searched(s: State, kind: int) -> tuple[float, int]:
 def _first_cut(s: State, kind: int, until: float, only_now: bool) -> tuple[float, int, float]:
     """Return the first cut at which nodes of `mask_words` can be chosen for a kind; they are.
 
-    Its row is `UNSURE` unless it was the first choice that was made; behind it stands when as many nodes as must be
-    first offer anything. Minus infinity is now, infinity never, or not up to `until`, or not now where `only_now`
-    counts.
+    Its row is `UNSURE` unless it was the first choice that was made, or `LATER` where none was; behind it stands when
+    as many nodes as must be first offer anything. Minus infinity is now, infinity never, or not up to `until`, or not now
+    where `only_now` counts.
     """
     if s.settings[GROUPED] and s.counts[VICTIMS] + s.counts[UNDER] == 0:
         # Of the cut only whether it is now is asked here.
@@ -235,13 +246,15 @@ def _first_cut(s: State, kind: int, until: float, only_now: bool) -> tuple[float
         time, row = _earliest_cut(s, kind, until)
     earliest = time
     if time == np.inf:
-        return np.inf, UNSURE, earliest
+        return np.inf, LATER, earliest
     if time == -np.inf and choose(s, kind, time, row, False):
         return time, row, earliest
     if only_now:
         return np.inf, UNSURE, earliest
     if s.settings[GROUPED]:
         time, row, tries = _grouped(s, kind, time, until, True)
+        if tries == 0 and earliest > 0.0:
+            return np.inf, LATER, earliest
         is_first = tries == 1 and earliest > -np.inf
         return time, row if is_first and time < np.inf else UNSURE, earliest
     if not s.kinds[kind].counts_nodes:
@@ -257,7 +270,14 @@ def _holds_still(s: State, place: int, kind: int) -> bool:
 
     The nodes offer the same up to its cut, and that is still the first at which the kind is tried.
     """
-    if s.settings[PREEMPTION] != NOBODY or s.answer_row[place] == UNSURE or not nodes_hold(s, place, kind):
+    if s.settings[PREEMPTION] != NOBODY or s.answer_row[place] == UNSURE:
+        return False
+    if s.answer_row[place] == LATER:
+        if not as_few_as_before(s, place, kind):
+            return False
+        earliest = s.answer_earliest[place]
+        return bool(earliest == np.inf or _grouped(s, kind, earliest, s.answer_until[place], False)[0] == np.inf)
+    if not nodes_hold(s, place, kind):
         return False
     if s.answer_time[place] == -np.inf:
         return True
@@ -275,9 +295,8 @@ def will_run(s: State, kind: int, now: float, until: float, only_now: bool) -> f
     if s.settings[GROUPED] and s.counts[VICTIMS] + s.counts[UNDER] == 0 and not only_now:
         place = place_of(s, kind)
         is_known = is_about(s, place, kind)
-        if is_known and is_fresh(s, place):
-            is_known = s.answer_time[place] < np.inf or s.answer_until[place] >= until
-        elif is_known:
+        is_known = is_known and (s.answer_time[place] < np.inf or s.answer_until[place] >= until)
+        if is_known and not is_fresh(s, place):
             is_known = _holds_still(s, place, kind)
         if is_known:
             time = recall(s, place)
@@ -285,7 +304,10 @@ def will_run(s: State, kind: int, now: float, until: float, only_now: bool) -> f
                 return np.inf
         else:
             time, row, earliest = _first_cut(s, kind, until, only_now)
-            remember(s, place, kind, until, time, row, earliest)
+            if row == LATER:
+                remember_later(s, place, kind, until, earliest)
+            else:
+                remember(s, place, kind, until, time, row, earliest)
     else:
         time, row, earliest = _first_cut(s, kind, until, only_now)
     if time == -np.inf:

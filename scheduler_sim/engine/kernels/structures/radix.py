@@ -55,20 +55,24 @@ def sort_codes(codes: IntArray) -> None:
     size, differing = len(codes), np.int64(0)
     for i in range(size):
         differing |= codes[i] ^ codes[0]
-    others, counted = np.empty(size, np.int64), np.empty(1 << WIDE, np.int64)
-    most, shift = (1 << WIDE) - 1, 0
+    one, other, counted = codes, np.empty(size, np.int64), np.empty(1 << WIDE, np.int64)
+    most, shift, moves = (1 << WIDE) - 1, 0, 0
     while differing >> shift != 0:
         if (differing >> shift) & most != 0:
             for value in range(1 << WIDE):
                 counted[value] = 0
             for i in range(size):
-                others[i] = codes[i]
-                counted[(codes[i] >> shift) & most] += 1
+                counted[(one[i] >> shift) & most] += 1
             place = 0
             for value in range(1 << WIDE):
                 counted[value], place = place, place + counted[value]
             for i in range(size):
-                value = (others[i] >> shift) & most
-                codes[counted[value]] = others[i]
+                value = (one[i] >> shift) & most
+                other[counted[value]] = one[i]
                 counted[value] += 1
+            one, other = other, one
+            moves += 1
         shift += WIDE
+    if moves % 2 == 1:
+        for i in range(size):
+            codes[i] = one[i]
