@@ -9,7 +9,8 @@ import pytest
 
 from scheduler_sim.engine.kernels.site import layout
 from scheduler_sim.engine.kernels.site.never import fit_to_site
-from scheduler_sim.engine.kernels.structures.radix import order_codes, sort_by_codes, sort_codes
+from scheduler_sim.engine.kernels.structures import radix
+from scheduler_sim.engine.kernels.structures.radix import order_codes, sort_by_codes
 from scheduler_sim.engine.kernels.structures.select import select
 from scheduler_sim.engine.sites import Partition, Site
 from scheduler_sim.engine.workloads.columns import Labels
@@ -188,11 +189,14 @@ def test_a_queue_is_sorted_by_its_keys_and_equal_ones_stay_in_their_order() -> N
         assert items.tolist() == expected.tolist()
 
 
-def test_codes_are_sorted_by_the_digits_in_which_they_differ() -> None:
+@pytest.mark.parametrize("low", [0, 3, 17, 40])
+def test_codes_are_sorted_by_the_digits_in_which_they_differ(low: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_sort_digits", "_sort_rest"):
+        monkeypatch.setattr(radix, name, getattr(getattr(radix, name), "py_func", getattr(radix, name)))
     random = np.random.default_rng(8)
-    sort_them: Any = getattr(sort_codes, "py_func", sort_codes)
+    sort_them: Any = getattr(radix.sort_codes, "py_func", radix.sort_codes)
     tiers = (random.integers(0, 3, 300) << 57) | random.integers(0, 2**31, 300)
     for codes in [tiers, random.integers(0, 2**62, 50), np.repeat(tiers[:9], 4), np.zeros(5, np.int64), tiers[:0]]:
         expected = np.sort(codes).tolist()
-        sort_them(codes)
+        sort_them(codes, low)
         assert codes.tolist() == expected

@@ -54,6 +54,8 @@ def list_promise(s: State, begin: float, end: float) -> None:
             else:
                 promises[before].behind = listed
             listed += 1
+            if before >= 0 and begin + step >= s.promise_until[node] + shortest:
+                continue
             p = promises[heads[node]]
             s.promise_head[node] = p.begin
             until, after = p.end, p.behind

@@ -24,13 +24,14 @@ from scheduler_sim.engine.kernels.site.limit_table import (
     LimitTable,
     limit_table,
 )
-from scheduler_sim.engine.kernels.site.offers import STEPS
+from scheduler_sim.engine.kernels.site.offers import STEP
 from scheduler_sim.engine.kernels.site.recall import ANSWERS, NODES_OF_ANSWER
 from scheduler_sim.engine.kernels.site.rules import Rules, site_of
 from scheduler_sim.engine.kernels.site.state import PIECE, PROMISE, TASK, State
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
 from scheduler_sim.engine.kernels.structures.prefetch import LINE
 from scheduler_sim.engine.kernels.structures.select import FEW
+from scheduler_sim.engine.kernels.structures.vectors import FEW as STEPS
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.sites import Qos, ShareTree, Site, classic, fair_tree
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
@@ -389,13 +390,16 @@ def _former(queued: int, words: int) -> dict[str, Any]:
 
 def _steps(nodes: int) -> dict[str, Any]:
     """Return room for the steps of `offers`."""
-    room: dict[str, Any] = {f"step_{name}": _in_lines(nodes * STEPS, np.int64) for name in ("cpu", "memory", "gpus")}
-    return room | {"step_ends": _in_lines(nodes * STEPS, np.float64), "step_count": np.zeros(nodes, np.int64)}
+    return {
+        "step_ends": _in_lines(nodes * STEPS, np.float64),
+        "step_free": _in_lines(nodes * STEPS * STEP, np.int64),
+        "step_count": np.zeros(nodes, np.int64),
+    }
 
 
 def _answers(words: int) -> dict[str, Any]:
     """Return the room for answers, none of which is known."""
-    numbers = {"kind": 1, "version": 1, "chosen": 1, "row": 1, "masks": words, "suits": words, "within": words}
+    numbers = {"kind": 1, "version": 1, "chosen": 1, "row": 1, "both": words, "within": words}
     numbers |= {"nodes": NODES_OF_ANSWER, "units": NODES_OF_ANSWER}
     room: dict[str, Any] = {f"answer_{name}": _in_lines(ANSWERS * each, np.int64) for name, each in numbers.items()}
     for numbers_of in room.values():

@@ -14,7 +14,7 @@ from scheduler_sim.engine.clusters.demand import UNLIMITED
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.site.offers import gpus_at, known_of, known_within, offer_at, offer_by_steps, step_all
 from scheduler_sim.engine.kernels.site.state import CHOSEN, LEVELS, LINEAR, ROOMS, WORDS, State
-from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
+from scheduler_sim.engine.kernels.structures.bits import WORD, bits_in, lowest_bit
 
 FAILED, STUCK, ENOUGH = range(3)
 """What came of taking nodes run by run."""
@@ -345,6 +345,11 @@ def mark_chosen(s: State) -> None:
     """Write the chosen nodes as a set."""
     for w in range(s.settings[WORDS]):
         s.chosen_words[w] = 0
+    word, bits = 0, 0
     for i in range(s.counts[CHOSEN]):
         node = s.chosen_nodes[i]
-        s.chosen_words[node // 64] |= 1 << (node % 64)
+        if node // WORD != word:
+            s.chosen_words[word] |= bits
+            word, bits = node // WORD, 0
+        bits |= 1 << (node % WORD)
+    s.chosen_words[word] |= bits

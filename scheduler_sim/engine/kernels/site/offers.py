@@ -14,6 +14,9 @@ from scheduler_sim.engine.kernels.structures.bits import bits_in, bits_up_to
 from scheduler_sim.engine.kernels.structures.vectors import FEW as STEPS
 from scheduler_sim.engine.kernels.structures.vectors import few_up_to
 
+STEP = 4
+"""Numbers of a step: what is free of cores, of memory and of GPUs once something has ended, and the row of that."""
+
 CORES_ALONE = 2
 """Of a piece whose task would be suspended: its cores count as free, and its memory and GPUs do not; 1 is all of it."""
 
@@ -110,8 +113,9 @@ def plain_offer(s: State, k: Any, node: int, time: float, row: int) -> int:
 def _step(s: State, node: int) -> None:
     """Write down what is free on a node after each end of what it holds, where there are not too many."""
     cpu, memory, gpus = s.free_cpu[node], s.free_memory[node], s.free_gpus[node]
-    first, count, piece = node * STEPS, 0, s.first_on_node[node]
-    s.step_cpu[first], s.step_memory[first], s.step_gpus[first] = cpu, memory, gpus
+    first, count, piece, free = node * STEPS, 0, s.first_on_node[node], s.step_free
+    at = first * STEP
+    free[at], free[at + 1], free[at + 2], free[at + 3] = cpu, memory, gpus, -1
     while piece >= 0 and count < STEPS - 1:
         p = s.held_pieces[piece]
         cpu += p.cpu
@@ -119,7 +123,8 @@ def _step(s: State, node: int) -> None:
         gpus += p.gpus
         s.step_ends[first + count] = p.expected
         count += 1
-        s.step_cpu[first + count], s.step_memory[first + count], s.step_gpus[first + count] = cpu, memory, gpus
+        at += STEP
+        free[at], free[at + 1], free[at + 2], free[at + 3] = cpu, memory, gpus, p.task
         piece = p.next_on_node
     for i in range(count, STEPS):
         s.step_ends[first + i] = np.inf
@@ -142,15 +147,18 @@ def step_all(s: State) -> None:
 @inlined.kernel
 def offer_by_steps(s: State, k: Any, node: int, time: float, row: int) -> int:
     """Return what `plain_offer` does without a look at what the node holds, after `step_all`."""
-    count, first = s.step_count[node], node * STEPS
-    ended = min(bits_in(few_up_to(s.step_ends, first, time)), count)
-    # Of what ends at the very instant of a cut the row counts.
-    if ended < 0 or (ended > 0 and s.step_ends[first + ended - 1] == time):
+    count, first, free = s.step_count[node], node * STEPS, s.step_free
+    if count < 0:
         return plain_offer(s, k, node, time, row)
+    ended = min(bits_in(few_up_to(s.step_ends, first, time)), count)
+    at = (first + ended) * STEP
+    # Of what ends at the very instant of a cut the row counts.
+    while ended > 0 and free[at + 3] > row and s.step_ends[first + ended - 1] == time:
+        ended -= 1
+        at -= STEP
     if k.whole and ended < count:
         return 0
-    at = first + ended
-    return offer_of(s, k, k.each, node, s.step_cpu[at], s.step_memory[at], s.step_gpus[at], 0)
+    return offer_of(s, k, k.each, node, free[at], free[at + 1], free[at + 2], 0)
 
 
 @inner_kernel

@@ -296,7 +296,7 @@ def _plan(s: State, entry: int, now: float, only_now: bool) -> int:
             s.ask_hopeless[s.entry_ask[entry]] = s.counts[PASS]
             return GIVEN_UP
     while True:
-        if is_bounded:
+        if is_bounded and later < bound:
             later = skip_to(s, part, later, limit, bound, slot_of(s, later))
         begin = covered_until(s, entry, later, limit)
         later = np.inf

@@ -88,7 +88,7 @@ def _sort_whole(s: State, entries: IntArray, codes: IntArray) -> bool:
         return False
     for i in range(size):
         codes[i] = (np.int64(largest - keys[entries[i]]) << bits) | entries[i]
-    sort_codes(codes)
+    sort_codes(codes, bits)
     for i in range(size):
         entries[i] = codes[i] & ((1 << bits) - 1)
     return True

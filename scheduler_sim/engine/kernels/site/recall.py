@@ -32,21 +32,25 @@ def place_of(s: State, kind: int) -> int:
     """Return where the answer belongs that is about a kind on `mask_words`."""
     mask, odd = s.mask_words, np.uint64(0x9E3779B97F4A7C15)
     # No step waits for the one before: they are made in vectors.
-    mixed = np.uint64(kind) * np.uint64(0xD1342543DE82EF95)
+    mixed, factor = np.uint64(kind) * np.uint64(0xD1342543DE82EF95), odd
     for w in range(s.settings[WORDS]):
-        mixed += np.uint64(mask[w]) * (odd * np.uint64(2 * w + 1))
+        mixed += np.uint64(mask[w]) * factor
+        factor += np.uint64(2) * odd
     return int(mixed >> np.uint64(64 - BITS_OF_PLACE))
 
 
 @inner_kernel
 def is_about(s: State, place: int, kind: int) -> bool:
-    """Tell whether the answer at a place is about a kind, `mask_words` and `suit_words`."""
+    """Tell whether the answer at a place is about a kind, `mask_words` and `suit_words`.
+
+    Both together tell each of them: they are what is available of the masks of the kind.
+    """
     if s.answer_kind[place] != kind:
         return False
-    words, masks, suits = s.settings[WORDS], s.answer_masks, s.answer_suits
+    words, both = s.settings[WORDS], s.answer_both
     other = 0
     for w in range(words):
-        other |= (masks[place * words + w] ^ s.mask_words[w]) | (suits[place * words + w] ^ s.suit_words[w])
+        other |= both[place * words + w] ^ (s.mask_words[w] | s.suit_words[w])
     return bool(other == 0)
 
 
@@ -157,8 +161,7 @@ def remember(s: State, place: int, kind: int, until: float, time: float, row: in
     s.answer_time[place], s.answer_until[place], s.answer_chosen[place] = time, until, count
     s.answer_row[place], s.answer_earliest[place] = row, earliest
     for w in range(words):
-        s.answer_masks[place * words + w] = s.mask_words[w]
-        s.answer_suits[place * words + w] = s.suit_words[w]
+        s.answer_both[place * words + w] = s.mask_words[w] | s.suit_words[w]
         s.answer_within[place * words + w] = s.within_words[w]
     for i in range(count):
         s.answer_nodes[place * NODES_OF_ANSWER + i] = s.chosen_nodes[i]

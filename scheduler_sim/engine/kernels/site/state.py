@@ -319,9 +319,7 @@ class State(NamedTuple):
     all_gpus: IntArray
     first_on_node: IntArray
     step_ends: FloatArray
-    step_cpu: IntArray
-    step_memory: IntArray
-    step_gpus: IntArray
+    step_free: IntArray
     step_count: IntArray
     node_away: IntArray
     up_words: IntArray
@@ -360,8 +358,7 @@ class State(NamedTuple):
     answer_within: IntArray
     changed_words: IntArray
     changed_span: IntArray
-    answer_masks: IntArray
-    answer_suits: IntArray
+    answer_both: IntArray
     answer_chosen: IntArray
     answer_nodes: IntArray
     answer_units: IntArray

@@ -236,8 +236,8 @@ def _first_cut(s: State, kind: int, until: float, only_now: bool) -> tuple[float
     """Return the first cut at which nodes of `mask_words` can be chosen for a kind; they are.
 
     Its row is `UNSURE` unless it was the first choice that was made, or `LATER` where none was; behind it stands when
-    as many nodes as must be first offer anything. Minus infinity is now, infinity never, or not up to `until`, or not now
-    where `only_now` counts.
+    as many nodes as must be first offer anything. Minus infinity is now, infinity never, or not up to `until`, or not
+    now where `only_now` counts.
     """
     if s.settings[GROUPED] and s.counts[VICTIMS] + s.counts[UNDER] == 0:
         # Of the cut only whether it is now is asked here.

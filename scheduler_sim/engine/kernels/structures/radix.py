@@ -11,6 +11,9 @@ DIGITS, VALUES = 8, 256
 WIDE = 11
 """Bits of a digit where codes have little beside them to be moved."""
 
+MOST_MOVES = 8
+"""Moves of each code on average beyond which digits are quicker."""
+
 
 @inner_kernel
 def order_codes(keys: FloatArray, codes: IntArray) -> None:
@@ -50,13 +53,42 @@ def sort_by_codes(codes: IntArray, items: IntArray) -> None:
 
 
 @inner_kernel
-def sort_codes(codes: IntArray) -> None:
-    """Sort codes of up to 62 bits that are not negative; digits that all of them share cost nothing."""
+def sort_codes(codes: IntArray, low: int = 0) -> None:
+    """Sort codes of up to 62 bits that are not negative; digits that all of them share cost nothing.
+
+    Those that differ in their `low` lowest bits alone are mostly in order before.
+    """
+    if low > 0:
+        _sort_digits(codes, low)
+        if _sort_rest(codes):
+            return
+    _sort_digits(codes, 0)
+
+
+@inner_kernel
+def _sort_rest(codes: IntArray) -> bool:
+    """Move each code before those larger that stand before it; False where that takes too many moves."""
+    moves = 0
+    for i in range(1, len(codes)):
+        code, j = codes[i], i
+        while j > 0 and codes[j - 1] > code:
+            codes[j] = codes[j - 1]
+            j -= 1
+        codes[j] = code
+        moves += i - j
+        if moves > MOST_MOVES * len(codes):
+            return False
+    return True
+
+
+@inner_kernel
+def _sort_digits(codes: IntArray, shift: int) -> None:
+    """Sort codes by their bits from `shift` on; equal ones stay in their order."""
     size, differing = len(codes), np.int64(0)
     for i in range(size):
         differing |= codes[i] ^ codes[0]
     one, other, counted = codes, np.empty(size, np.int64), np.empty(1 << WIDE, np.int64)
-    most, shift, moves = (1 << WIDE) - 1, 0, 0
+    most, moves = (1 << WIDE) - 1, 0
     while differing >> shift != 0:
         if (differing >> shift) & most != 0:
             for value in range(1 << WIDE):

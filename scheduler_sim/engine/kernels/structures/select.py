@@ -118,6 +118,6 @@ def keep_time(times: FloatArray, size: int, most: int, time: float) -> int:
         return size + 1
     if most <= FEWER:
         _insert_in_fewer(times, time)
-    else:
+    elif size < most or time < times[most - 1]:
         _insert_in_few(times, time)
     return min(size + 1, most)

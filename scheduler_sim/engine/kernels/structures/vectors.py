@@ -46,14 +46,14 @@ def few_up_to(typing_context: Any, values: Any, first: Any, limit: Any) -> Any: 
 
 @_intrinsic  # type: ignore[untyped-decorator]
 def bits_that_fit(
-    typing_context: Any,  # noqa: ARG001  # Numba gives it
+    typing_context: Any,  # noqa: ARG001  # Numba gives it, and what follows
     times: Any,
-    first: Any,
+    first: Any,  # noqa: ARG001
     ends: Any,
-    other: Any,
-    least: Any,
-    length: Any,
-    spare: Any,
+    other: Any,  # noqa: ARG001
+    least: Any,  # noqa: ARG001
+    length: Any,  # noqa: ARG001
+    spare: Any,  # noqa: ARG001
 ) -> Any:
     """Return as bits which of `WORD` spans lie before their ends: `max(time, least) + length <= end + spare`.
 
