@@ -31,7 +31,8 @@ def list_promise(s: State, begin: float, end: float) -> None:
     """Note that the nodes of `chosen_words` are promised from `begin` to `end`.
 
     Where there is no room bounds are less tight. `promise_head` is when a node is first promised, `promise_until` when
-    it is promised to nobody after that for as long as the shortest task may run.
+    it is promised to nobody after that for as long as the shortest task may run, and `promise_after` the first promise
+    behind that.
     """
     heads, promises, listed, room = s.promise_first, s.node_promises, s.counts[LISTED], len(s.node_promises)
     shortest, step = s.reals[LEAST_LIMIT], s.reals[RESOLUTION]
@@ -55,13 +56,16 @@ def list_promise(s: State, begin: float, end: float) -> None:
                 promises[before].behind = listed
             listed += 1
             if before >= 0 and begin + step >= s.promise_until[node] + shortest:
+                behind = s.promise_after[node]
+                if behind < 0 or promises[behind].begin > begin:
+                    s.promise_after[node] = listed - 1
                 continue
             p = promises[heads[node]]
             s.promise_head[node] = p.begin
             until, after = p.end, p.behind
             while after >= 0 and promises[after].begin + step < until + shortest:
                 until, after = max(until, promises[after].end), promises[after].behind
-            s.promise_until[node] = until
+            s.promise_until[node], s.promise_after[node] = until, after
     s.counts[LISTED] = listed
 
 
@@ -74,20 +78,37 @@ def free_for(s: State, kind: int, end: float) -> bool:
         bits = s.known_masks[known + w] & s.kind_masks[kind * words + w] & s.up_words[w]
         least -= bits_in(bits & ~s.promise_words[w])
         bits &= s.promise_words[w]
-        while least > 0 and bits != 0:
-            node = w * 64 + lowest_bit(bits)
-            bits &= bits - 1
-            least -= s.node_promises[s.promise_first[node]].begin > end
+        if bits != 0:
+            least -= bits_in(bits & ~bits_up_to(s.promise_head, w * WORD, end))
         if least <= 0:
             return True
     return False
 
 
 @inlined.kernel
-def _of_use(s: State, known: int, w: int, begin: float, limit: float, last: float) -> int:
-    """Return as bits which promised nodes of a word may be of use up to `last`, before they are promised or after."""
-    before = bits_that_fit(s.known_times, known + w * WORD, s.promise_head, w * WORD, begin, limit, s.reals[RESOLUTION])
-    return int(before | bits_up_to(s.promise_until, w * WORD, last))
+def _fit_before(s: State, known: int, w: int, begin: float, limit: float) -> int:
+    """Return as bits which promised nodes of a word are of use before they are first promised."""
+    step = s.reals[RESOLUTION]
+    return int(bits_that_fit(s.known_times, known + w * WORD, s.promise_head, w * WORD, begin, limit, step))
+
+
+@inlined.kernel
+def _begin_after(s: State, node: int, time: float, limit: float, last: float) -> float:
+    """Return from when on a node is of use that is not before it is first promised; some instant after `last` for then.
+
+    No task fits between two promises up to `promise_until`.
+    """
+    promises, step, promise = s.node_promises, s.reals[RESOLUTION], s.promise_after[node]
+    time = max(time, s.promise_until[node])
+    while promise >= 0 and time <= last:
+        p = promises[promise]
+        if p.end > time:
+            # Promises begin in whole steps: a plan that ends within the step before is not in their way.
+            if p.begin + step >= time + limit:
+                break
+            time = p.end
+        promise = p.behind
+    return time
 
 
 @inner_kernel
@@ -97,24 +118,20 @@ def eased_begin(s: State, entry: int, begin: float, bound: float) -> float:
     It is the first of them unless the entry needs several nodes.
     """
     is_single = s.kinds[s.entry_kind[entry]].least == 1
-    words, kind, limit, step = s.settings[WORDS], s.entry_kind[entry], s.entry_limit[entry], s.reals[RESOLUTION]
+    words, kind, limit = s.settings[WORDS], s.entry_kind[entry], s.entry_limit[entry]
     known, part = known_place(s, kind, True) * words * WORD, s.kinds[kind].part
     for w in range(s.part_first_word[part], s.part_end_word[part]):
         bits = s.eased_words[w] & s.kind_masks[kind * words + w] & s.up_words[w]
+        before = -1
         if bits != 0:
-            bits &= ~s.promise_words[w] | _of_use(s, known, w, begin, limit, bound)
+            before = ~s.promise_words[w] | _fit_before(s, known, w, begin, limit)
+            bits &= before | bits_up_to(s.promise_until, w * WORD, bound)
         while bits != 0:
             node = w * 64 + lowest_bit(bits)
             bits &= bits - 1
             time = max(s.known_times[known + node], begin)
-            promise = s.promise_first[node]
-            while promise >= 0 and time < bound:
-                p = s.node_promises[promise]
-                if p.end > time:
-                    if p.begin + step >= time + limit:
-                        break
-                    time = p.end
-                promise = p.behind
+            if not (before >> (node % WORD)) & 1:
+                time = _begin_after(s, node, time, limit, bound)
             if time < bound:
                 bound = time
                 if bound <= begin or not is_single:
@@ -130,13 +147,12 @@ def earliest_begin(s: State, entry: int, begin: float, latest: float) -> float:
     """
     words = s.settings[WORDS]
     kind, limit = s.entry_kind[entry], s.entry_limit[entry]
-    known, least, step = known_place(s, kind, True) * words * WORD, s.kinds[kind].least, s.reals[RESOLUTION]
+    known, least = known_place(s, kind, True) * words * WORD, s.kinds[kind].least
     # Once there are enough nodes no others count but those that are of use as early as the last of these.
     size, last = 0, latest
     begin_least(s.ready_times, least)
     kind_masks, up, known_times, ready = s.kind_masks, s.up_words, s.known_times, s.ready_times
-    rows, promised = s.ready_rows, s.promise_words
-    heads, promises = s.promise_first, s.node_promises
+    rows, promised, until = s.ready_rows, s.promise_words, s.promise_until
     part = s.kinds[kind].part
     first_word, end_word = s.part_first_word[part], s.part_end_word[part]
     # Nodes that are promised to nobody come first: of the others the lists are then walked for few.
@@ -157,21 +173,22 @@ def earliest_begin(s: State, entry: int, begin: float, latest: float) -> float:
         bits = kind_masks[kind * words + w] & up[w] & promised[w]
         if bits != 0:
             bits &= bits_up_to(known_times, known + w * WORD, last)
+        if bits == 0:
+            continue
+        before = bits & _fit_before(s, known, w, begin, limit)
+        bits &= ~before
+        while before != 0:
+            node = w * 64 + lowest_bit(before)
+            before &= before - 1
+            size = keep_time(ready, size, least, max(known_times[known + node], begin))
+        if size == least <= FEW:
+            last = ready[least - 1]
         if bits != 0:
-            bits &= _of_use(s, known, w, begin, limit, last)
+            bits &= bits_up_to(until, w * WORD, last)
         while bits != 0:
             node = w * 64 + lowest_bit(bits)
             bits &= bits - 1
-            time = max(known_times[known + node], begin)
-            promise = heads[node]
-            while promise >= 0 and time <= last:
-                p = promises[promise]
-                if p.end > time:
-                    # Promises begin in whole steps: a plan that ends within the step before is not in their way.
-                    if p.begin + step >= time + limit:
-                        break
-                    time = p.end
-                promise = p.behind
+            time = _begin_after(s, node, max(known_times[known + node], begin), limit, last)
             if time <= last:
                 size = keep_time(ready, size, least, time)
                 if size == least <= FEW:

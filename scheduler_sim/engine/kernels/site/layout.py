@@ -205,6 +205,7 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         node_promises=_in_lines(nodes * LISTED_OF_NODE, PROMISE),
         promise_head=_in_lines(words * WORD, np.float64),
         promise_until=_in_lines(words * WORD, np.float64),
+        promise_after=rows(nodes),
         entry_ask=entry_ask.astype(np.int64),
         ask_hopeless=np.full(len(asks_found), -1, np.int64),
         ask_given_up=np.full(len(asks_found), -1, np.int64),
@@ -494,6 +495,5 @@ def _most_pieces(asked: Asks, cpu: IntArray, gpus: IntArray) -> int:
     smallest = int(least[least > 0].min()) if (least > 0).any() else MILLI
     here = cpu // smallest + gpus + 1
     most = np.minimum(asked.kinds["most"], len(cpu))
-
     of_tasks = int(np.minimum(most[asked.kind], len(cpu)).sum()) if len(asked.kind) else 0
     return max(min(int(here.sum()), of_tasks), 1)

@@ -12,7 +12,16 @@ import numpy as np
 
 from scheduler_sim.engine.clusters.demand import UNLIMITED
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.site.offers import gpus_at, known_of, known_within, offer_at, offer_by_steps, step_all
+from scheduler_sim.engine.kernels.site.offers import (
+    asked_by,
+    gpus_at,
+    known_of,
+    known_within,
+    offer_at,
+    offer_by_steps,
+    plain_offer,
+    step_all,
+)
 from scheduler_sim.engine.kernels.site.state import CHOSEN, LEVELS, LINEAR, ROOMS, WORDS, State
 from scheduler_sim.engine.kernels.structures.bits import WORD, bits_in, lowest_bit
 
@@ -30,6 +39,37 @@ USED = 1 << 62
 
 
 @inner_kernel
+def _gather_by_steps(s: State, kind: int, time: float, row: int, level: int) -> int:
+    """List the nodes of `within_words` as `gather` does, of a kind that its partition binds not."""
+    step_all(s)
+    words, linear = s.settings[WORDS], s.settings[LINEAR] != 0
+    k = s.kinds[kind]
+    # Taken out of the state and the records first: what is written here would else let them be read for each node.
+    asked, part = asked_by(k), k.part
+    counts, ends, free = s.step_count, s.step_ends, s.step_free
+    nodes, offers, weights, weight_of = s.room_nodes, s.room_cores, s.room_weight, s.node_weight
+    count, total, mask, level_masks, end_word = 0, 0, s.within_words, s.level_masks, s.part_end_word[part]
+    for w in range(s.part_first_word[part], end_word):
+        bits = mask[w]
+        if level >= 0:
+            bits &= level_masks[level * words + w]
+        while bits != 0:
+            node = w * 64 + lowest_bit(bits)
+            bits &= bits - 1
+            cores = offer_by_steps(s, asked, counts, ends, free, node, time, row)
+            if cores < 0:
+                cores = plain_offer(s, k, node, time, row)
+            if cores > 0:
+                nodes[count] = node
+                offers[count] = cores
+                weights[count] = 0 if linear else weight_of[node]
+                count += 1
+                total += cores
+    s.counts[ROOMS] = count
+    return total
+
+
+@inner_kernel
 def gather(s: State, kind: int, time: float, row: int, level: int) -> int:
     """List the nodes of `mask_words` that offer a kind something at a cut; return how many grains together.
 
@@ -39,12 +79,11 @@ def gather(s: State, kind: int, time: float, row: int, level: int) -> int:
     k = s.kinds[kind]
     known = known_of(s, kind, False)
     mask, known_times, known_rows = s.mask_words, s.known_times, s.known_rows
-    is_plain = known >= 0 and k.most_cpu >= UNLIMITED
-    if is_plain:
-        step_all(s)
     if known >= 0:
         known_within(s, k.part, known, time)
         mask = s.within_words
+        if k.most_cpu >= UNLIMITED:
+            return _gather_by_steps(s, kind, time, row, level)
     nodes, offers, weights = s.room_nodes, s.room_cores, s.room_weight
     count, total = 0, 0
     for w in range(s.part_first_word[k.part], s.part_end_word[k.part]):
@@ -56,7 +95,7 @@ def gather(s: State, kind: int, time: float, row: int, level: int) -> int:
             bits &= bits - 1
             if known >= 0 and known_times[known + node] == time and known_rows[known + node] > row:
                 continue
-            cores = offer_by_steps(s, k, node, time, row) if is_plain else offer_at(s, k, node, time, row)
+            cores = offer_at(s, k, node, time, row)
             if cores > 0:
                 nodes[count] = node
                 offers[count] = cores
@@ -261,12 +300,12 @@ def _leave_out_least(s: State, k: Any, most: int, outcome: int) -> bool:
         if stuck < most and above >= least:
             smallest = stuck
     kept, left = 0, count
+    # Which ones go is not foreseen: no step is left out by whether it does.
     for i in range(count):
-        if left > least and offers[i] + gpus[i] <= smallest:
-            left -= 1
-            continue
+        goes = (left > least) & (offers[i] + gpus[i] <= smallest)
         listed[kept], offers[kept], weights[kept], gpus[kept] = listed[i], offers[i], weights[i], gpus[i]
-        kept += 1
+        left -= goes
+        kept += 1 - goes
     s.counts[ROOMS] = kept
     return True
 

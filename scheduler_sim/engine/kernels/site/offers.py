@@ -1,6 +1,6 @@
 """What nodes offer: how many grains of a kind, now or at a cut (see `match`), and from when on a node offers any."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from scheduler_sim.engine.kernels.site.state import LINEAR, LOGGED, NODES, STEPP
 from scheduler_sim.engine.kernels.structures.bits import bits_in, bits_up_to
 from scheduler_sim.engine.kernels.structures.vectors import FEW as STEPS
 from scheduler_sim.engine.kernels.structures.vectors import few_up_to
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 STEP = 4
 """Numbers of a step: what is free of cores, of memory and of GPUs once something has ended, and the row of that."""
@@ -144,16 +145,41 @@ def step_all(s: State) -> None:
     s.counts[STEPPED] = logged
 
 
+class Asked(NamedTuple):
+    """What a kind asks of a node: its fields of these names, taken out of the records once for many nodes."""
+
+    each: int
+    each_memory: int
+    each_gpus: int
+    whole: int
+    memory: int
+    grain: int
+    most_cpu: int
+    gpu: int
+    size: int
+
+
 @inlined.kernel
-def offer_by_steps(s: State, k: Any, node: int, time: float, row: int) -> int:
-    """Return what `plain_offer` does without a look at what the node holds, after `step_all`."""
-    count, first, free = s.step_count[node], node * STEPS, s.step_free
+def asked_by(k: Any) -> Asked:
+    """Return what a kind asks of a node."""
+    return Asked(k.each, k.each_memory, k.each_gpus, k.whole, k.memory, k.grain, k.most_cpu, k.gpu, k.size)
+
+
+@inlined.kernel
+def offer_by_steps(
+    s: State, k: Asked, counts: IntArray, ends: FloatArray, free: IntArray, node: int, time: float, row: int
+) -> int:
+    """Return what `plain_offer` does without a look at what the node holds, -1 where that must be looked at.
+
+    `counts`, `ends` and `free` are `step_count`, `step_ends` and `step_free` after `step_all`.
+    """
+    count, first = counts[node], node * STEPS
     if count < 0:
-        return plain_offer(s, k, node, time, row)
-    ended = min(bits_in(few_up_to(s.step_ends, first, time)), count)
+        return -1
+    ended = min(bits_in(few_up_to(ends, first, time)), count)
     at = (first + ended) * STEP
     # Of what ends at the very instant of a cut the row counts.
-    while ended > 0 and free[at + 3] > row and s.step_ends[first + ended - 1] == time:
+    while ended > 0 and ends[first + ended - 1] == time and free[at + 3] > row:
         ended -= 1
         at -= STEP
     if k.whole and ended < count:

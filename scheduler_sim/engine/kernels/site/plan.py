@@ -68,12 +68,10 @@ def _is_like(s: State, slot: int) -> bool:
     """Tell whether a slot and the one behind it have the same nodes."""
     words, masks = s.settings[WORDS], s.slot_masks
     one, other = s.slot_place[slot] * words, s.slot_place[slot + 1] * words
-    is_like = True
+    differing = 0
     for w in range(words):
-        if masks[one + w] != masks[other + w]:
-            is_like = False
-            break
-    return is_like
+        differing |= masks[one + w] ^ masks[other + w]
+    return bool(differing == 0)
 
 
 @inner_kernel

@@ -300,11 +300,14 @@ def _plan(s: State, entry: int, now: float, only_now: bool) -> int:
             later = skip_to(s, part, later, limit, bound, slot_of(s, later))
         begin = covered_until(s, entry, later, limit)
         later = np.inf
+        avail, usable, members, own_words = s.avail_words, s.usable_words, s.part_masks, part * words
         for w in range(words):
-            s.avail_words[w] = s.part_masks[part * words + w]
-        met = shut(s, entry, begin, begin + limit)
-        for w in range(words):
-            s.usable_words[w] = s.avail_words[w]
+            avail[w] = usable[w] = members[own_words + w]
+        met = -1
+        if len(s.shut_from) > 0:
+            met = shut(s, entry, begin, begin + limit)
+            for w in range(words):
+                usable[w] = avail[w]
         if own >= 0 and begin < s.shut_from[own]:
             later = s.shut_from[own]
         later = keep_promises(s, begin, max(begin, instant) + limit, later, horizon)
@@ -384,9 +387,12 @@ def _ask(s: State, entry: int, now: float, until: float, only_now: bool) -> floa
     """
     words = s.settings[WORDS]
     kind = s.entry_kind[entry]
+    avail, mask, suit = s.avail_words, s.mask_words, s.suit_words
+    kinds, suits, own = s.kind_masks, s.suit_masks, kind * words
     for w in range(words):
-        s.mask_words[w] = s.avail_words[w] & s.kind_masks[kind * words + w]
-        s.suit_words[w] = s.avail_words[w] & s.suit_masks[kind * words + w]
+        mask[w] = avail[w] & kinds[own + w]
+    for w in range(words):
+        suit[w] = avail[w] & suits[own + w]
     if s.settings[PREEMPTION]:
         # Nobody gives way to what fits beside all that runs, and it lies elsewhere then.
         if choose(s, kind, -np.inf, -1, False):

@@ -344,6 +344,7 @@ class State(NamedTuple):
     node_promises: Any
     promise_head: FloatArray
     promise_until: FloatArray
+    promise_after: IntArray
     entry_ask: IntArray
     ask_hopeless: IntArray
     ask_given_up: IntArray
