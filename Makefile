@@ -74,8 +74,8 @@ serve: migrate ## Serve the pages, the API and the admin on http://localhost:800
 	@$(BIN)/python -m scheduler_sim.web.serve --port $(PORT) --processes $(PROCESSES) --verbosity 1
 
 # At once, as browsers wait for pages most of the time; what they say is kept until they have ended.
-test: install-dev ## Run the tests (on DATABASE_URL and REDIS_URL where they are set)
-	@$(MAKE) --no-print-directory --jobs 2 test-code test-browser-said
+test: install-dev $(VENV)/compiled ## Run the tests (on DATABASE_URL and REDIS_URL where they are set)
+	@$(MAKE) --no-print-directory $(if $(PARALLEL),--jobs 2) test-code test-browser-said
 
 test-browser-said: install-dev
 	@said=$$(mktemp); $(MAKE) --no-print-directory test-browser >$$said 2>&1; ended=$$?; cat $$said; rm $$said; exit $$ended
