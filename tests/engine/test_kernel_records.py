@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scheduler_sim.engine.kernels.records import addresses, record_of_columns
+from scheduler_sim.engine.kernels.records import addresses, readable, record_of_columns
 
 
 def test_an_array_of_another_type_is_not_read_as_its_bits() -> None:
@@ -16,3 +16,11 @@ def test_an_array_of_another_type_is_not_read_as_its_bits() -> None:
         addresses(record, {"of_test_reals": whole, "of_test_whole": whole})
     with pytest.raises(ValueError, match="not contiguous"):
         addresses(record, {"of_test_reals": reals[::2], "of_test_whole": whole})
+
+
+def test_a_name_reads_as_one_kind_of_array_in_all_records() -> None:
+    readable("of_test_shape", 1, np.int64)
+    readable("of_test_shape", 1, np.int64)
+    for dimensions, dtype in ((2, np.int64), (0, np.int64), (1, np.float64)):
+        with pytest.raises(TypeError, match=r"of_test_shape is read as array\(int64, 1d, C\) already"):
+            readable("of_test_shape", dimensions, dtype)

@@ -108,11 +108,17 @@ def readable(name: str, dimensions: int, dtype: Any) -> None:
 
     With 0 dimensions it reads as a single record. The code is written out where it is used, without a function to
     call, because hundreds of small functions are what a cold start would wait for.
+
+    Raises:
+        TypeError: the name reads as something else already, in this record or another.
     """
-    _LAID[name] = np.dtype(dtype)
-    element = from_dtype(_LAID[name])
+    element = from_dtype(np.dtype(dtype))
     kind = types.Array(element, dimensions, "C") if dimensions else element
-    _READABLE[name] = kind
+    if _READABLE.setdefault(name, kind) != kind:
+        raise TypeError(
+            f"{name} is read as {_READABLE[name]} already, not as {kind}: give one of the two another name."
+        )
+    _LAID[name] = np.dtype(dtype)
 
     @lower_getattr(types.Record, name)  # type: ignore[untyped-decorator, no-untyped-call]
     def read(context: Any, builder: Any, record: Any, pointer: Any) -> Any:

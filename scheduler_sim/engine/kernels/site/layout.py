@@ -394,7 +394,7 @@ def _steps(nodes: int) -> dict[str, Any]:
     return {
         "step_ends": _in_lines(nodes * STEPS, np.float64),
         "step_free": _in_lines(nodes * STEPS * STEP, np.int64),
-        "step_count": np.zeros(nodes, np.int64),
+        "steps_of_node": np.zeros(nodes, np.int64),
     }
 
 

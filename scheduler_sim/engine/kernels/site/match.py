@@ -46,7 +46,7 @@ def _gather_by_steps(s: State, kind: int, time: float, row: int, level: int) -> 
     k = s.kinds[kind]
     # Taken out of the state and the records first: what is written here would else let them be read for each node.
     asked, part = asked_by(k), k.part
-    counts, ends, free = s.step_count, s.step_ends, s.step_free
+    counts, ends, free = s.steps_of_node, s.step_ends, s.step_free
     nodes, offers, weights, weight_of = s.room_nodes, s.room_cores, s.room_weight, s.node_weight
     count, total, mask, level_masks, end_word = 0, 0, s.within_words, s.level_masks, s.part_end_word[part]
     for w in range(s.part_first_word[part], end_word):

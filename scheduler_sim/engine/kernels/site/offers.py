@@ -129,7 +129,7 @@ def _step(s: State, node: int) -> None:
         piece = p.next_on_node
     for i in range(count, STEPS):
         s.step_ends[first + i] = np.inf
-    s.step_count[node] = count if piece < 0 else -1
+    s.steps_of_node[node] = count if piece < 0 else -1
 
 
 @inner_kernel
@@ -171,7 +171,7 @@ def offer_by_steps(
 ) -> int:
     """Return what `plain_offer` does without a look at what the node holds, -1 where that must be looked at.
 
-    `counts`, `ends` and `free` are `step_count`, `step_ends` and `step_free` after `step_all`.
+    `counts`, `ends` and `free` are `steps_of_node`, `step_ends` and `step_free` after `step_all`.
     """
     count, first = counts[node], node * STEPS
     if count < 0:

@@ -320,7 +320,7 @@ class State(NamedTuple):
     first_on_node: IntArray
     step_ends: FloatArray
     step_free: IntArray
-    step_count: IntArray
+    steps_of_node: IntArray
     node_away: IntArray
     up_words: IntArray
     group_on_node: IntArray

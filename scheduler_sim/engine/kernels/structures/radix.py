@@ -89,7 +89,8 @@ def _sort_digits(codes: IntArray, shift: int) -> None:
         differing |= codes[i] ^ codes[0]
     one, other, counted = codes, np.empty(size, np.int64), np.empty(1 << WIDE, np.int64)
     most, moves = (1 << WIDE) - 1, 0
-    while differing >> shift != 0:
+    # A shift by 64 would be one by none; codes are not negative, so bit 63 never differs.
+    while shift < 63 and differing >> shift != 0:
         if (differing >> shift) & most != 0:
             for value in range(1 << WIDE):
                 counted[value] = 0
