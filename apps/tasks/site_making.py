@@ -17,6 +17,7 @@ from apps.tasks.site_services import site_name_check, site_store
 from apps.tasks.site_words import difference_lines, site_parts
 from scheduler_sim.display.viewing import control_form
 from scheduler_sim.engine import sites
+from scheduler_sim.engine.sites.slurm_reserved import COMMAND as PAST_RESERVATIONS
 
 
 @control_form("Uploading a site needs")
@@ -38,6 +39,7 @@ def site_upload(request: HttpRequest) -> HttpResponse:
             except SiteError as error:
                 form.add_error("name", str(error))
     context = {"form": form, "most": MOST_BYTES // 2**20, "printed": [one for one, _ in sites.SOURCES.values()]}
+    context["past_reservations"] = PAST_RESERVATIONS
     return render(request, "tasks/site_upload.html", context, status=400 if form.errors else 200)
 
 

@@ -108,6 +108,8 @@ def test_json_is_read_in_both_forms() -> None:
         "array_max_tasks": 1,
     }
     jobs = read_queue(json.dumps({"jobs": [new, old]}))
+    assert read_queue(json.dumps([new, old], indent=2)) == read_queue(json.dumps([new, old])) == jobs
+    assert read_queue("[]") == []
     assert [(job.job, job.state, job.submitted, job.started, job.limit, job.gpus_per_node) for job in jobs] == [
         ("6_1", "RUNNING", 600, 700, 300, 2),
         ("6_2", "PENDING", 600, None, 300, 2),

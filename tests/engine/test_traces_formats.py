@@ -180,7 +180,9 @@ def test_philly_entries_of_another_shape_are_broken() -> None:
     assert trace.audit.dropped["broken_line"].places == [1, 2, 4]
     for text, reason in (("[", "not valid JSON"), ("[]", "no usable task"), ("[" * 100_000, "not valid JSON")):
         with pytest.raises(InvalidTrace, match=reason):
-            read(text)
+            read(text, format="philly")
+    with pytest.raises(InvalidTrace, match="not recognised"):
+        read('[{"name": "of another list"}]')
 
 
 def test_sacct_steps_are_skipped_and_resources_are_found(data_path: PathOf) -> None:

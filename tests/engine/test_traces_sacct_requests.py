@@ -387,8 +387,9 @@ def test_json_without_a_limit_has_no_estimate() -> None:
     assert trace.workload.estimate_known.tolist() == [False, False, False, False, True]
 
 
-def test_the_list_of_jobs_alone_is_read() -> None:
-    jobs = [{"account": "physics", **document(job_id=number)} for number in (5, 6)]
+@pytest.mark.parametrize("first", ["account", "time", "tres"])
+def test_the_list_of_jobs_alone_is_read_whatever_key_is_first(first: str) -> None:
+    jobs = [{first: document()[first], **document(job_id=number)} for number in (5, 6)]
     trace = read_trace(io.BytesIO(json.dumps(jobs, indent=2).encode()), name="jobs.json")
     assert (trace.format, trace.workload.task_id.tolist()) == ("sacct", [5, 6])
 

@@ -10,7 +10,7 @@ from scheduler_sim.engine.sites.documents import read_site_file
 from scheduler_sim.engine.sites.reading import Note
 from scheduler_sim.engine.sites.site import Site
 from scheduler_sim.engine.sites.slurm_files import SOURCES, read_slurm_site, slurm_text
-from scheduler_sim.engine.sites.slurm_reserved import COLUMNS
+from scheduler_sim.engine.sites.slurm_reserved import COLUMNS, COMMAND
 
 _HEAD = 4096
 """Characters at the beginning of a file that tell what it is."""
@@ -28,7 +28,7 @@ _CALLED = {
     "configuration": "slurm.conf (neither includes the other)",
     "gres": "gres.conf",
     "topology": "topology.conf",
-    "reservations": "scontrol show reservation or sacctmgr show reservation -P",
+    "reservations": f"scontrol show reservation or {COMMAND}",
     "events": "sacctmgr show event -P",
     **{key: command for key, (command, _) in SOURCES.items()},
 }

@@ -47,7 +47,7 @@ def read_slurm_site(
     Args:
         files: by a key of `SOURCES`.
         slurm_conf_file, gres_conf_file, topology_file: the configuration; includes are looked for beside each.
-        reservations_file: what `scontrol show reservation` or `sacctmgr show reservation -P` printed.
+        reservations_file: what `scontrol show reservation` or `slurm_reserved.COMMAND` printed.
         events_file: what `sacctmgr show event -P` printed.
         zero_at: the instant of time 0, in seconds since 1970, which reservations and events need.
         name: of the site; the cluster's own when empty.

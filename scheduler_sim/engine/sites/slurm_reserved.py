@@ -1,7 +1,10 @@
-"""Reservations that are over, as `sacctmgr show reservation -P` prints them; `scontrol` shows those to come alone.
+"""Reservations that are over, as sacctmgr prints them; `scontrol` shows those to come alone.
 
 Source: https://slurm.schedmd.com/sacctmgr.html, RESERVATION SPECIFIC FORMAT (22.05 to 24.11).
 """
+
+from collections import Counter
+from dataclasses import dataclass
 
 from scheduler_sim.engine.clusters.hosts import expand_hosts, fold_hosts, most_named
 from scheduler_sim.engine.errors import InvalidCluster
@@ -12,26 +15,62 @@ from scheduler_sim.engine.sites.slurm_accounts import table
 COLUMNS = frozenset({"name", "tres", "timestart", "timeend"})
 """What tells the table from others that sacctmgr prints; all of them are printed without being asked for."""
 
+COMMAND = "sacctmgr show reservation -P format=Cluster,Name,TRES,Start,End,Flags,NodeNames"
+"""What prints them; without `format` it tells neither nodes nor flags."""
+
+
+@dataclass
+class _Reserved:
+    """A reservation that is over, as one row or several that follow each other tell it.
+
+    Attributes:
+        begins: as the row says it.
+        start, end: seconds from time 0.
+        hosts: a host list.
+        nodes: what it stands for.
+    """
+
+    place: Place
+    name: str
+    begins: str
+    start: float
+    end: float
+    hosts: str
+    nodes: frozenset[str]
+    flags: list[str]
+
 
 def read_reservations(text: str, draft: Draft, *, name: str, zero_at: float | None) -> None:
     """Take the reservations that either of the two commands printed into a site.
 
     sacctmgr does not tell who might use one: whoever names it may. Without its column NodeNames the first nodes that
-    have as many cores together are taken. A reservation that was changed has a row for each state; rows that follow
-    each other on the same nodes are one.
+    have as many cores together are taken. A reservation that was changed has a row for each state, in any order; those
+    that follow each other on the same nodes are one. What ended before time 0 or has no length is left out.
 
     Args:
         zero_at: the instant of time 0 of the site, in seconds since 1970; None where there are no reservations.
 
     Raises:
-        InvalidCluster: a text of neither, or reservations before time 0 is known.
+        InvalidCluster: a text of neither, reservations before time 0 is known, or of several clusters where the
+            site's is not known.
     """
     heads = {head.strip().lower() for head in text.lstrip().partition("\n")[0].split("|")}
     if not heads >= COLUMNS:
         slurm_show.read_reservations(text, draft, name=name, zero_at=zero_at)
         return
-    for place, row in table(text, draft, name, set(COLUMNS)):
-        if draft.name and row.get("cluster", draft.name) != draft.name:
+    rows = list(table(text, draft, name, set(COLUMNS)))
+    clusters = sorted({row["cluster"].lower() for _, row in rows if row.get("cluster")})
+    if not draft.name and len(clusters) > 1:
+        raise InvalidCluster(
+            f"{name} holds reservations of several clusters ({', '.join(clusters[:5])}): add slurm.conf or what "
+            "scontrol show config prints, whose ClusterName tells which is meant."
+        )
+    if rows and "flags" not in heads:
+        Place(draft, name, 1).note("no column Flags", f"no reservation has any: print it with {COMMAND}")
+    found = []
+    for place, row in rows:
+        # The accounting writes names of clusters in lower case.
+        if draft.name and row.get("cluster", draft.name).lower() != draft.name.lower():
             place.note(row["name"], f"is of cluster {row['cluster']}")
             continue
         if zero_at is None:
@@ -41,23 +80,47 @@ def read_reservations(text: str, draft: Draft, *, name: str, zero_at: float | No
         if None in span or not hosts:
             continue
         start, end = (instant - zero_at for instant in span)
+        nodes = frozenset(expand_hosts(hosts, most=most_named(len(draft.nodes))))
         flags = list(values.words(row.get("flags", "")))
-        _take(draft, place, {"start_time": start, "end_time": end, "hosts": hosts, "flags": flags}, row)
+        found.append(_Reserved(place, row["name"], row["timestart"], start, end, hosts, nodes, flags))
+    lasting = _joined([one for one in found if one.end > one.start])
+    kept = [one for one in lasting if one.end > 0]
+    slurm_show.note_left_out(draft, name, sum(one.end <= one.start for one in found) + len(lasting) - len(kept))
+    _take(draft, kept)
 
 
-def _take(draft: Draft, place: Place, found: dict[str, object], row: dict[str, str]) -> None:
-    """Add a reservation, or let the one of its name that ends when it begins last until its end."""
-    called = row["name"]
-    before = [one for key, one in draft.reservations.items() if key == called or key.startswith(f"{called} from ")]
-    for one in before:
-        if one["hosts"] == found["hosts"] and one["end_time"] == found["start_time"]:
-            one["end_time"] = found["end_time"]
-            return
-    if before:
-        place.note(called, "comes again: jobs that name it are taken to mean the first of that name")
-        called = f"{called} from {row['timestart']}"
-    draft.places["reservations", called] = place
-    draft.reservations[called] = {"name": called, **found}
+def _joined(found: list[_Reserved]) -> list[_Reserved]:
+    """Return reservations by name and start; those of a name on the same nodes without time between them are one."""
+    joined: list[_Reserved] = []
+    last: dict[tuple[str, frozenset[str]], _Reserved] = {}
+    for one in sorted(found, key=lambda one: (one.name, one.start, one.end)):
+        before = last.get((one.name, one.nodes))
+        if before is not None and one.start <= before.end:
+            before.end = max(before.end, one.end)
+        else:
+            last[one.name, one.nodes] = one
+            joined.append(one)
+    return joined
+
+
+def _take(draft: Draft, kept: list[_Reserved]) -> None:
+    """Add reservations, of which all but the first of a name are called by their start, too."""
+    starts = Counter((one.name, one.begins) for one in kept)
+    for one in kept:
+        called = one.name
+        if called in draft.reservations:
+            one.place.note(called, "comes again: jobs that name it are taken to mean the first of that name")
+            called = f"{called} from {one.begins}"
+            if starts[one.name, one.begins] > 1:
+                called = f"{called} on {one.hosts}"
+        draft.places["reservations", called] = one.place
+        draft.reservations[called] = {
+            "name": called,
+            "start_time": one.start,
+            "end_time": one.end,
+            "hosts": one.hosts,
+            "flags": one.flags,
+        }
 
 
 def _hosts(draft: Draft, place: Place, row: dict[str, str]) -> str:
@@ -76,7 +139,7 @@ def _hosts(draft: Draft, place: Place, row: dict[str, str]) -> str:
         names.append(host)
         cores += node.get("cores") or 0
     if not names or cores != asked:
-        place.note(row["name"], "names no nodes, and none come to its TRES: print it with format=...,NodeNames")
+        place.note(row["name"], f"names no nodes, and none come to its TRES: print it with {COMMAND}")
         return ""
     hosts = fold_hosts(names)
     place.note(row["name"], f"names no nodes: {hosts} are taken, whose cores come to its TRES")

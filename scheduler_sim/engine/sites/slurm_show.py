@@ -15,6 +15,8 @@ from scheduler_sim.engine.sites.slurm_conf import OF_PARTITION, Setting, partiti
 
 _PAIR = re.compile(r"([A-Za-z][\w:/-]*)=(.*?)(?=\s+[A-Za-z][\w:/-]*=|$)", re.DOTALL)
 
+_EPOCH = re.compile(r"[0-9]{9,11}")
+
 _AWAY = ("DOWN", "DRAIN", "FAIL", "MAINT", "FUTURE")
 
 
@@ -76,9 +78,13 @@ def read_reservations(text: str, draft: Draft, *, name: str, zero_at: float | No
         return
     if zero_at is None:
         raise InvalidCluster(f"{name} holds reservations, which need the instant that is time 0 of the workload.")
+    left_out = 0
     for place, stated in _records(text, draft, name, "ReservationName"):
         span = [place.read(key, stated.get(key, ""), instant) for key in ("StartTime", "EndTime")]
         if None in span:
+            continue
+        if span[1] <= max(span[0], zero_at):
+            left_out += 1
             continue
         if stated.get("Nodes", "(null)") == "(null)":
             place.note(stated["ReservationName"], "names no nodes")
@@ -96,14 +102,23 @@ def read_reservations(text: str, draft: Draft, *, name: str, zero_at: float | No
             "accounts": list(values.words(stated.get("Accounts", ""))),
             "flags": list(values.words(stated.get("Flags", ""))),
         }
+    note_left_out(draft, name, left_out)
+
+
+def note_left_out(draft: Draft, name: str, count: int) -> None:
+    """Say of a file how many of its reservations the workload never meets, where there are any."""
+    if count:
+        Place(draft, name, 0).note(f"{count:,} reservations", "ended before time 0 or have no length: left out")
 
 
 def instant(text: str) -> float:
-    """Return a date and time of Slurm's in seconds since 1970.
+    """Return a date and time of Slurm's, or whole seconds as SLURM_TIME_FORMAT=%s prints, in seconds since 1970.
 
     Raises:
         ValueError: it is none.
     """
+    if _EPOCH.fullmatch(text):
+        return float(text)
     found = microseconds(text)
     if found is None:
         raise ValueError(text)

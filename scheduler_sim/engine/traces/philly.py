@@ -5,6 +5,7 @@ gpus []]]. Times may be None and attempts empty; the GPU count comes from detail
 """
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,16 @@ from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.raw import RawTasks
 from scheduler_sim.engine.traces.registry import Reading, ReadOptions, reads
-from scheduler_sim.engine.traces.sacct_json import is_json
 from scheduler_sim.engine.traces.source import Source
 from scheduler_sim.engine.traces.table import MICROSECONDS, Table, first_moment, seconds_since
 from scheduler_sim.engine.traces.texts import Texts
 
+_KEYS = re.compile(r'"(?:jobid|vc|submitted_time|attempts)"\s*:')
+
 
 def recognises(head: list[str]) -> bool:
-    """Tell a JSON list."""
-    return head[0].lstrip().startswith("[") and not is_json(head)
+    """Tell a JSON list with the log's keys."""
+    return head[0].lstrip().startswith("[") and any(map(_KEYS.search, head))
 
 
 @reads("philly", description="Microsoft's Philly cluster_job_log (JSON)", recognises=recognises)

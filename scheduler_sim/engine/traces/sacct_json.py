@@ -13,6 +13,7 @@ from typing import Any
 from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.delimited import BrokenLines, Metered, TableBuilder
+from scheduler_sim.engine.traces.documents import HEAD_LINES
 from scheduler_sim.engine.traces.source import MAX_LINE_BYTES, Source
 from scheduler_sim.engine.traces.spool import pieces
 from scheduler_sim.engine.traces.table import Table
@@ -42,15 +43,23 @@ COLUMNS = (
 _UNSET = 2**32 - 2
 """Slurm's number for no value, and the one above it for no limit, where a version writes plain numbers."""
 
-_HEAD = re.compile(r'\s*(?:\{\s*"(?:meta|jobs|errors|warnings|last_backfill|last_update)"|\[\s*\{\s*"account"\s*:)')
+_HEAD = re.compile(r'\s*(?:\{\s*"(?:meta|jobs|errors|warnings|last_backfill|last_update)"|\[\s*\]\s*$)')
+_LIST_HEAD = re.compile(r"\s*\[\s*\{")
+_OF_JOBS = re.compile(r'"(?:job_id|association|allocation_nodes|submit_line|job_state)"\s*:')
+_TOLD_BY = 20_000
+"""Characters at the beginning that tell whose a list is."""
+
 _JOBS = re.compile(r'"jobs"\s*:\s*\[')
 _LIST = re.compile(r"\s*\[")
 _BETWEEN = re.compile(r"[\s,]*")
 
 
 def is_json(head: list[str]) -> bool:
-    """Tell the JSON of Slurm's commands by its first lines."""
-    return _HEAD.match("\n".join(head)[:1000]) is not None
+    """Tell the JSON of Slurm's commands, or its list of jobs alone with keys in any order, by its first lines."""
+    if not head or not head[0].lstrip().startswith(("{", "[")):
+        return False
+    text = "\n".join(head[:HEAD_LINES])[:_TOLD_BY]
+    return bool(_HEAD.match(text) or (_LIST_HEAD.match(text) and _OF_JOBS.search(text)))
 
 
 def read_json(source: Source, audit: Audit) -> Table:

@@ -7,6 +7,7 @@ import numpy as np
 
 from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.traces.audit import Audit
+from scheduler_sim.engine.traces.documents import HEAD_LINES
 from scheduler_sim.engine.traces.registry import ReadOptions
 from scheduler_sim.engine.traces.sacct_attempts import Joined, Records, join_records
 from scheduler_sim.engine.traces.sacct_jobs import COMMAND, READ, JobColumns, States
@@ -58,7 +59,7 @@ def read_runs(source: Source, options: ReadOptions, audit: Audit) -> Runs:
     Raises:
         InvalidTrace: not what `sacct -P` or `--json` prints, or a column lacks; the message says what to print.
     """
-    head = source.head(3)
+    head = source.head(HEAD_LINES)
     if is_fixed_width(head):
         raise InvalidTrace(f"{source.name} is sacct's table of fixed width, which cuts texts; print it with {COMMAND}.")
     if is_json(head):

@@ -145,7 +145,7 @@ def read_queue(text: str, name: str = "squeue") -> list[QueuedJob]:
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         return []
-    if is_json(lines[:2]):
+    if is_json(lines):
         rows: Iterable[dict[str, str]] = map(_json_row, json_jobs(name, iter([text])))
     else:
         rows = _rows(lines, name)

@@ -20,12 +20,14 @@ from scheduler_sim.display.formatting import duration
 from scheduler_sim.display.terminal import PlainConsole
 from scheduler_sim.engine import EngineError, sites
 from scheduler_sim.engine.sites.inferred import site_from_trace
+from scheduler_sim.engine.sites.slurm_reserved import COMMAND as PAST_RESERVATIONS
 from scheduler_sim.texts import understood
 
 EPILOG = """
 What may be read beside or instead of slurm.conf, and the command that prints it:
 {sources}
-  --reservations scontrol show reservation, or of past ones sacctmgr show reservation -P (needs --zero)
+  --reservations scontrol show reservation (needs --zero), or of past ones
+                 {past}
   --events       sacctmgr show event all_time -P (needs --zero)
 
 Each time that a site is imported under a name is a new version, unless nothing changed.
@@ -48,7 +50,7 @@ class Command(ExplainedCommand):
     def explanation(self) -> str:
         """Return what may be read, and examples."""
         lines = [f"  --{key:12} {command}" for key, (command, _) in sites.SOURCES.items()]
-        return EPILOG.format(sources="\n".join(lines))
+        return EPILOG.format(sources="\n".join(lines), past=PAST_RESERVATIONS)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="files told by what is in them")
@@ -67,7 +69,7 @@ class Command(ExplainedCommand):
             "--reservations",
             type=Path,
             metavar="FILE",
-            help="what scontrol show reservation, or sacctmgr show reservation -P, printed",
+            help="what scontrol show reservation, or of past ones sacctmgr, printed",
         )
         parser.add_argument(
             "--events", type=Path, metavar="FILE", help="what sacctmgr show event -P printed: when nodes were away"
