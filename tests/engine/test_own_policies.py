@@ -1,6 +1,9 @@
 """Policies of one's own: what imitates a shipped one plays its schedule, and what is broken is told so."""
 
+import hashlib
+import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +17,7 @@ from scheduler_sim.engine.check import check, main
 from scheduler_sim.engine.instant import NotExplained, Schedule, decisions, scores_at, standing
 from scheduler_sim.engine.policies import ORDERS, parse_policy
 from scheduler_sim.engine.policies.loading import load_policies
+from scheduler_sim.engine.policies.origin import source_digest
 from scheduler_sim.engine.series.signals import Signals
 from scheduler_sim.engine.series.steps import StepSeries
 from tests.engine.own import own_policies
@@ -399,6 +403,32 @@ def test_a_file_registers_policies_and_is_checked(
         main([str(file), "--cases", "0"])
     assert main([str(tmp_path / "none.py")]) == 2
     assert "is no Python file" in capsys.readouterr().err
+
+
+def test_a_file_is_run_as_it_stands_and_known_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.chdir(tmp_path)
+    file = Path("mine.py")
+    for formula in ("one", "two"):
+        file.write_text(
+            "from scheduler_sim import engine as sim\n\n"
+            f"@sim.scoring('mine', formula='{formula}')\ndef mine(context):\n    return context.processors\n"
+        )
+        os.utime(file, (10**9, 10**9))
+        assert load_policies(file) == ["mine"]
+        assert ORDERS["mine"].formula == formula
+    assert list(tmp_path.iterdir()) == [tmp_path / "mine.py"]
+    mine: Any = sys.modules[f"policies of {tmp_path / 'mine.py'}"].mine
+    known = source_digest(mine)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert source_digest(mine) == known == hashlib.sha256((tmp_path / "mine.py").read_bytes()).hexdigest()
+    for name in ("mine", "mine.pyc", "mine.txt"):
+        other = tmp_path / name
+        other.write_bytes((tmp_path / "mine.py").read_bytes())
+        with pytest.raises(sim.InvalidPolicy, match="is no Python file"):
+            load_policies(other)
 
 
 def test_the_check_finds_who_looks_ahead_and_who_draws_anew() -> None:

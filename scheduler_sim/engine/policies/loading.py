@@ -30,10 +30,11 @@ def load_policies(path: str | Path) -> list[str]:
     Raises:
         InvalidPolicy: a file that cannot be read or run, or that registers nothing.
     """
-    file = Path(path)
+    # Who asks later which file a policy comes from, and Numba's folder of its code, would look below another folder.
+    file = Path(path).resolve()
     before = {order.name: order for order in ORDERS}
     # Files of one name in several folders are several modules.
-    name = f"policies of {file.resolve()}"
+    name = f"policies of {file}"
     spec = importlib.util.spec_from_file_location(name, file, loader=_AsItStands(name, str(file)))
     if spec is None or spec.loader is None or file.suffix != ".py" or not file.is_file():
         raise InvalidPolicy(f"{path} is no Python file.")
