@@ -2,10 +2,11 @@
 
 import ctypes
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from scheduler_sim.engine.crew import shared_by_all
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8
 """Names of mallopt(3) in glibc's malloc.h."""
@@ -15,10 +16,6 @@ _USUAL_PAD = 2**17
 
 _LARGEST_KEPT = 2**25
 """Larger arrays are handed back to the system when they are freed; the C library takes no larger number."""
-
-_lock = threading.Lock()
-_inside = 0
-"""How many are inside `kept_memory` in this process, whose C library has one setting for all."""
 
 
 def share_one_pool() -> None:
@@ -31,6 +28,7 @@ def share_one_pool() -> None:
         library.mallopt(_ARENA_MAX, 1)
 
 
+@shared_by_all
 @contextmanager
 def kept_memory() -> Iterator[None]:
     """Let freed memory be used again at once inside, and hand it back to the system when nobody is inside any more.
@@ -39,26 +37,19 @@ def kept_memory() -> Iterator[None]:
     one anew: a third of the time of figures over a million tasks, in which threads wait for each other. Where the C
     library is not glibc nothing changes. Afterwards 64 MiB at most stay with the process that are in no use.
     """
-    global _inside  # noqa: PLW0603  (the C library's setting is the process's, too)
     library = _glibc()
     if library is None:
         yield
         return
-    with _lock:
-        _inside += 1
-        if _inside == 1:
-            library.mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT)
-            library.mallopt(_TOP_PAD, 2 * _LARGEST_KEPT)
-            library.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+    library.mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT)
+    library.mallopt(_TOP_PAD, 2 * _LARGEST_KEPT)
+    library.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
     try:
         yield
     finally:
-        with _lock:
-            _inside -= 1
-            if not _inside:
-                library.mallopt(_TOP_PAD, _USUAL_PAD)
-                library.mallopt(_TRIM_THRESHOLD, 2 * _LARGEST_KEPT)
-                library.malloc_trim(0)
+        library.mallopt(_TOP_PAD, _USUAL_PAD)
+        library.mallopt(_TRIM_THRESHOLD, 2 * _LARGEST_KEPT)
+        library.malloc_trim(0)
 
 
 def _glibc() -> Any:

@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from numba.core import compiler, ir, types
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.targetconfig import TargetConfig
 
 SELDOM = (10_000, 10, 10)
@@ -83,11 +84,11 @@ def _variables(instruction: Any, part: Any) -> list[Any]:
 def _collecting_seldom(compile_one: Callable[..., Any]) -> Callable[..., Any]:
     """Let what compiles a function look for garbage seldom: nearly all that it makes is needed to the end.
 
-    Numba compiles one function at a time, and within it those that it calls.
+    One function at a time is compiled, and within it those that it calls: the thresholds are the process's.
     """
 
     def compile_extra(*arguments: Any, **options: Any) -> Any:
-        with _seldom():
+        with global_compiler_lock, _seldom():
             return compile_one(*arguments, **options)
 
     return compile_extra

@@ -9,8 +9,9 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from threading import Event
+from contextlib import AbstractContextManager, contextmanager
+from functools import wraps
+from threading import Event, Lock
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
@@ -30,10 +31,39 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def shared_by_all(change: Callable[[], AbstractContextManager[None]]) -> Callable[[], AbstractContextManager[None]]:
+    """Let a change of the whole process last from the first who enters until the last has left, in whichever order.
+
+    Args:
+        change: makes it, and unmakes it at its end.
+    """
+    lock, inside, made = Lock(), 0, change()
+
+    @wraps(change)
+    @contextmanager
+    def entered() -> Iterator[None]:
+        nonlocal inside, made
+        with lock:
+            if not inside:
+                made = change()
+                made.__enter__()
+            inside += 1
+        try:
+            yield
+        finally:
+            with lock:
+                inside -= 1
+                if not inside:
+                    made.__exit__(None, None, None)
+
+    return entered
+
+
 QUICK_TURN = 0.0005
 """Seconds for which a thread may go on in Python while another one waits for it."""
 
 
+@shared_by_all
 @contextmanager
 def quick_turns() -> Iterator[None]:
     """Let whoever comes back from a kernel go on soon, although a thread beside it works in Python.

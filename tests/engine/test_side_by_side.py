@@ -131,6 +131,13 @@ def test_turns_are_as_long_as_before_once_a_run_is_over() -> None:
     with quick_turns():
         assert sys.getswitchinterval() == pytest.approx(QUICK_TURN) != usual
     assert sys.getswitchinterval() == usual
+    first, second = quick_turns(), quick_turns()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert sys.getswitchinterval() == pytest.approx(QUICK_TURN)
+    second.__exit__(None, None, None)
+    assert sys.getswitchinterval() == usual
 
 
 def test_policies_that_python_decides_play_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
