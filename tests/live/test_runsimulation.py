@@ -349,6 +349,23 @@ def test_a_run_is_stopped_while_it_reads_its_tasks_though_the_database_was_busy(
     assert not queued.state.is_alive
 
 
+@pytest.mark.parametrize(
+    ("said", "reads", "is_renewed"),
+    [("database is locked", False, False), ("disk I/O error", False, True), ("disk I/O error", True, False)],
+)
+def test_a_connection_that_failed_is_renewed_unless_tasks_are_read_on_it(
+    monkeypatch: pytest.MonkeyPatch, said: str, reads: bool, is_renewed: bool
+) -> None:
+    runner = Runner(Run(configuration=RunConfiguration(policies=("fcfs",)).as_json()))
+    runner.players = [] if reads else [mock.Mock()]
+    monkeypatch.setattr(runner, "_beat", mock.Mock(side_effect=OperationalError(said)))
+    closed = mock.Mock()
+    monkeypatch.setattr(connection, "close", closed)
+    monkeypatch.setattr(connection, "is_usable", lambda: True)
+    assert runner._poll() == SimulationState.Command.NONE
+    assert closed.called == is_renewed
+
+
 def test_energy_and_cost_are_unknown_where_the_cluster_states_neither_watts_nor_prices(
     trace: Path, tmp_path: Path
 ) -> None:

@@ -334,10 +334,11 @@ class Runner:
         try:
             self._beat(time.monotonic())
             command = self._take_command()
-        except (OperationalError, InterfaceError):
+        except (OperationalError, InterfaceError) as error:
             # The writer says so and tries again; until the database is back nobody can give a command. One that was
-            # only busy goes on, for tasks may be being read.
-            if not connection.is_usable():
+            # only busy goes on, and so does the reading of tasks. SQLite's counts as usable whatever befell it.
+            is_busy = "locked" in str(error) or "busy" in str(error)
+            if not connection.is_usable() or (self.players and not is_busy):
                 connection.close()
             return SimulationState.Command.NONE
         if command == SimulationState.Command.STOP:
