@@ -34,11 +34,9 @@ from scheduler_sim.engine.sharing import Shared
 from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.units import SECONDS_PER_DAY
 from scheduler_sim.engine.whatif import at_arrivals
+from scheduler_sim.engine.workloads.columns import Rows
 from scheduler_sim.engine.workloads.feedback import predecessors, uncome
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
-
-Rows = IntArray | slice
-"""Tasks by their rows; all of them are a slice, which copies nothing."""
 
 Made = TypeVar("Made")
 

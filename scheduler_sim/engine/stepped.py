@@ -8,6 +8,7 @@ from scheduler_sim.engine.clusters.paces import Paces
 from scheduler_sim.engine.contract import Options, Outcome
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.formulas import played_runtime
+from scheduler_sim.engine.workloads.columns import Rows
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
 
 
@@ -46,7 +47,7 @@ def refuse_steps(workload: Workload, cluster: Cluster, *, stops: bool) -> None:
 
 
 def steps_taken(
-    workload: Workload, cluster: Cluster, options: Options, outcome: Outcome, rows: IntArray | slice, group: IntArray
+    workload: Workload, cluster: Cluster, options: Options, outcome: Outcome, rows: Rows, group: IntArray
 ) -> IntArray | None:
     """Return how far below the step that holds tasks `rows`, finished on groups `group`, ran; None without a choice.
 
@@ -65,9 +66,9 @@ def steps_taken(
 
 
 def busy_watts(
-    workload: Workload, cluster: Cluster, options: Options, outcome: Outcome, rows: IntArray | slice, group: IntArray
+    workload: Workload, cluster: Cluster, options: Options, outcome: Outcome, rows: Rows, group: IntArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Return what a core and a GPU of finished tasks `rows` on node groups `group` drew, shape (len(rows),) each."""
+    """Return what a core and a GPU of finished tasks `rows` on node groups `group` drew, each as `group`."""
     steps = steps_taken(workload, cluster, options, outcome, rows, group)
     if steps is None:
         return cluster.at_groups("cpu_busy_watts", group), cluster.at_groups("gpu_busy_watts", group)

@@ -23,7 +23,7 @@ from scheduler_sim import engine
 from scheduler_sim.engine.crew import Each
 from scheduler_sim.engine.measuring import fidelity
 from scheduler_sim.engine.measuring.recording import LOG_RESOLUTION
-from scheduler_sim.engine.simulation import Rows
+from scheduler_sim.engine.workloads.columns import Rows
 
 logger = logging.getLogger(__name__)
 

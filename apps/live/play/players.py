@@ -17,8 +17,9 @@ from scheduler_sim.engine.crew import Each
 from scheduler_sim.engine.gangs import GangLog
 from scheduler_sim.engine.measuring.usage import energy_and_cost
 from scheduler_sim.engine.sharing import Shared
-from scheduler_sim.engine.simulation import Rows, set_up
+from scheduler_sim.engine.simulation import set_up
 from scheduler_sim.engine.stored_schedule import laid_out
+from scheduler_sim.engine.workloads.columns import Rows
 from scheduler_sim.engine.workloads.workload import IntArray
 
 

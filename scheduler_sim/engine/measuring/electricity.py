@@ -10,7 +10,8 @@ import numpy as np
 
 from scheduler_sim.engine.measuring.usage import Usage
 from scheduler_sim.engine.series import GRAMS_PER_KG, JOULES_PER_KWH, Signals, StepSeries, by_window, cut
-from scheduler_sim.engine.simulation import Rows, Simulation
+from scheduler_sim.engine.simulation import Simulation
+from scheduler_sim.engine.workloads.columns import Rows
 from scheduler_sim.engine.workloads.workload import FloatArray
 
 _PER_JOULE = {"carbon": 1 / (JOULES_PER_KWH * GRAMS_PER_KG), "price": 1 / JOULES_PER_KWH}

@@ -20,7 +20,8 @@ from scheduler_sim.engine.numerics.grouped import (
     sums_of_pairs,
 )
 from scheduler_sim.engine.numerics.histogram import LogHistogram
-from scheduler_sim.engine.simulation import Rows, Simulation
+from scheduler_sim.engine.simulation import Simulation
+from scheduler_sim.engine.workloads.columns import Rows
 from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray
 
 ROUNDING = 1e-9

@@ -19,8 +19,9 @@ from scheduler_sim.engine.measuring.usage import energy_and_cost, holdings
 from scheduler_sim.engine.numerics.grouped import divide, group_percentile, group_sum, order_of_groups, sort_in_groups
 from scheduler_sim.engine.numerics.paired import BATCHES, CONFIDENCE
 from scheduler_sim.engine.numerics.statistics import holm
-from scheduler_sim.engine.simulation import Rows, Simulation
+from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
+from scheduler_sim.engine.workloads.columns import Rows
 from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray, Labels, Workload
 
 LARGEST = 200

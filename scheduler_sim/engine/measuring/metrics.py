@@ -20,8 +20,9 @@ from scheduler_sim.engine.numerics.grouped import (
     sums_of_pairs,
 )
 from scheduler_sim.engine.numerics.spans import held_by_window, highest_by_window, window_of
-from scheduler_sim.engine.simulation import Rows, Simulation
+from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.stored_schedule import laid_out
+from scheduler_sim.engine.workloads.columns import Rows
 from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray, Workload
 
 PERCENTS = (50, 95, 99)

@@ -10,9 +10,10 @@ from scheduler_sim.engine.contract import Options, Outcome
 from scheduler_sim.engine.formulas import Holdings, energy_at, played_runtime, task_cost, task_energy
 from scheduler_sim.engine.measuring.rest import Rest
 from scheduler_sim.engine.numerics.spans import held_by_window
-from scheduler_sim.engine.simulation import Rows, Simulation
+from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.stepped import busy_watts
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
+from scheduler_sim.engine.workloads.columns import Rows
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
 
 

@@ -11,6 +11,9 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
+Rows = IntArray | slice
+"""Tasks by their rows; all of them are a slice, which copies nothing."""
+
 
 @dataclass(frozen=True, eq=False)
 class Labels:
