@@ -3,10 +3,11 @@
     python -m benchmarks.end_to_end [--tasks 100000] [--times 3] [--keep results|summary] [--cores 1,2]
 
 Eight policies, every placement stored (or with `--keep summary` the figures only), live publishing on, in the database
-of DATABASE_URL and through REDIS_URL where it is set. With several numbers of cores each is timed, in turn. The command
-is run as a user runs it, start-up included, and the quickest counts; beside it stands what the run says of itself, from
-its start to its end. Once more it is run with a watch around its parts. The first run of all compiles the kernels where
-they are not compiled, and is not counted. Give it a database of its own: the runs stay.
+of DATABASE_URL and through REDIS_URL where it is set. With several numbers of cores each is timed, in turn, on so many
+cores and no more. The command is run as a user runs it, start-up included, and the quickest counts; beside it stands
+what the run says of itself, from its start to its end. Once more it is run with a watch around its parts. The first run
+of all compiles the kernels where they are not compiled, and is not counted. Give it a database of its own: the runs
+stay.
 """
 
 import argparse
@@ -18,7 +19,8 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,20 @@ PARTS = {
     "figures stored, rows counted": "",
     "the rest": "the run's row, the display, the last snapshots, the end of the process",
 }
+
+
+@contextmanager
+def on_cores(number: int) -> Iterator[None]:
+    """Give what begins meanwhile this many of the process's cores, where the system lets one choose."""
+    if sys.platform != "linux":
+        yield
+        return
+    own = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(own)[:number])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, own)
 
 
 def manage(*arguments: str) -> tuple[float, float, str]:
@@ -153,7 +169,8 @@ def main() -> None:
     taken: dict[int, list[tuple[float, float, float]]] = {number: [] for number in numbers}
     for _ in range(arguments.times):
         for number in numbers:
-            wall, processor, said = manage(*play, "--cores", str(number))
+            with on_cores(number):
+                wall, processor, said = manage(*play, "--cores", str(number))
             taken[number].append((wall, processor, json.loads(said)["wall_seconds"]))
     placements = 8 * arguments.tasks
     for number, times in taken.items():
@@ -168,11 +185,12 @@ def main() -> None:
     for number in numbers:
         watched = ("--watched", str(time.time()), "--keep", arguments.keep, "--cores", str(number))
         print(f"\n{number} cores")
-        subprocess.run(
-            [sys.executable, "-m", "benchmarks.end_to_end", "--tasks", str(arguments.tasks), *watched],
-            cwd=ROOT,
-            check=True,
-        )
+        with on_cores(number):
+            subprocess.run(
+                [sys.executable, "-m", "benchmarks.end_to_end", "--tasks", str(arguments.tasks), *watched],
+                cwd=ROOT,
+                check=True,
+            )
 
 
 if __name__ == "__main__":
