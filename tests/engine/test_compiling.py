@@ -1,6 +1,8 @@
 """What is worked out once while Numba compiles is what Numba itself would have worked out."""
 
 import gc
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,39 @@ from numba.core import ir, types
 from numba.core.compiler import Flags, run_frontend
 
 from scheduler_sim.engine import compiling
+
+BOTH_WAYS = """
+import itertools
+import numpy as np
+from numba import njit
+from numba.core import bytecode
+from numba.np import linalg
+from scheduler_sim.engine import compiling
+
+ROW = np.dtype([("at", np.int64), ("x", np.float64)])
+
+def code():
+    # Functions are counted, and the number stands in their names.
+    bytecode.FunctionIdentity._unique_ids = itertools.count(10**6)
+    inner = njit(lambda a, b: a * b + 1.0)
+
+    @njit
+    def outer(rows, table):
+        total = 0.0
+        for row in range(len(rows)):
+            if rows[row].at > 0:
+                total += inner(rows[row].x, table[row % len(table)])
+        return total
+
+    outer(np.zeros(3, ROW), np.ones(2))
+    return [one.library.get_llvm_str() for one in outer.overloads.values()]
+
+code()
+plain, look = code(), linalg.ensure_blas
+compiling.prepare()
+assert linalg.ensure_blas is look
+assert code() == plain != []
+"""
 
 
 def plain_variables(part: Any) -> list[ir.Var]:
@@ -29,6 +64,11 @@ def walk(values: Any, limit: int, *more: int, step: float = 1.0) -> Any:
             found[index] = -value if value < limit else np.sqrt(value, where=True)
     del values
     return found, (limit, *more)
+
+
+def test_code_is_the_same_and_the_look_for_linear_algebra_put_back() -> None:
+    # Nothing is prepared yet only in a process of its own.
+    subprocess.run([sys.executable, "-c", BOTH_WAYS], check=True)
 
 
 def test_the_variables_of_instructions_are_found_in_order() -> None:
