@@ -38,6 +38,9 @@ COLUMNS: Mapping[str, Any] = {
 }
 """The columns of `SchedulerResult` under their names there, and their types."""
 
+FIELDS = ("status", "configuration", "policies", "workload", "finished_at", "rows_written", "checksum")
+"""What a run's row must hold to tell which files are its."""
+
 _SUFFIX = ".npz"
 _ROWS = "rows"
 
@@ -123,10 +126,18 @@ def schedules_forget(run_number: int) -> None:
             path.unlink(missing_ok=True)
 
 
-def schedule_files_beyond(most: float, *, runs: Iterable[Any]) -> dict[Path, int]:
-    """Return the files that are to go, as `files_beyond` does; `runs` are all there are."""
-    names = {_path(run, scheduler).stem for run in runs if has_schedule_files(run) for scheduler in run.policies}
-    return files_beyond(folder(), _SUFFIX, most, names=names)
+def schedule_files_beyond(most: float, *, runs: Iterable[Any], leaving: Iterable[Any] = ()) -> dict[Path, int]:
+    """Return the files that are to go, as `files_beyond` does.
+
+    Args:
+        runs: all there are.
+        leaving: those that are about to be deleted with their files.
+    """
+    return files_beyond(folder(), _SUFFIX, most, names=_names(runs), leaving=_names(leaving))
+
+
+def _names(runs: Iterable[Any]) -> set[str]:
+    return {_path(run, scheduler).stem for run in runs if has_schedule_files(run) for scheduler in run.policies}
 
 
 def _path(run: Any, scheduler: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,7 +32,9 @@ def written_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
         passing.unlink(missing_ok=True)
 
 
-def files_beyond(folder: Path, suffix: str, most: float, *, names: set[str] | None = None) -> dict[Path, int]:
+def files_beyond(
+    folder: Path, suffix: str, most: float, *, names: set[str] | None = None, leaving: Collection[str] = ()
+) -> dict[Path, int]:
     """Return the files of a folder that are to go so that the others take at most so many bytes, and the bytes of each.
 
     Those used longest ago go first, as the time of their last change tells.
@@ -42,12 +44,13 @@ def files_beyond(folder: Path, suffix: str, most: float, *, names: set[str] | No
             written to its end goes.
         names: of the files that something names, without the suffix; where given, others go too, unless they are so
             new that a process may be about to name them.
+        leaving: the same of those that something else is about to take away: it is as if they were not there.
     """
     old = time.time() - ABANDONED_SECONDS
     taken, gone = 0, {}
     for path, status in sorted(_files(folder, suffix), key=lambda one: one[1].st_mtime, reverse=True):
         is_passing, is_old = path.suffix == _PASSING, status.st_mtime < old
-        if is_passing and not is_old:
+        if (is_passing and not is_old) or path.stem in leaving:
             continue
         is_nobodys = is_passing or (is_old and names is not None and path.stem not in names)
         taken += 0 if is_nobodys else status.st_size

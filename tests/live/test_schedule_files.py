@@ -10,7 +10,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
@@ -246,6 +246,20 @@ def test_prune_takes_away_files_of_no_run_and_beyond_the_limit(
     assert set(files.iterdir()) == kept
     with pytest.raises(CommandError, match="--schedule-files is a number of megabytes from 0"):
         call_command("prune", "--schedule-files", "-1")
+    newer = finished(9, "newer")
+    for scheduler in newer.policies:
+        schedule_write(newer, scheduler, stored(newer, scheduler))
+    for path in kept:
+        # Used last, and yet they take up no room, for they go with their run.
+        os.utime(path, (2**32, 2**32))
+    room = sum(path.stat().st_size for path in set(files.iterdir()) - kept) / 1e6
+    call_command("prune", "--keep-runs", "1", "--schedule-files", str(room))
+    assert "1 runs with" in (said := capsys.readouterr().out)
+    assert "and 0 files of schedules" in said
+    newer_files = set(files.iterdir()) - kept
+    monkeypatch.setattr(transaction, "on_commit", lambda action, **_: action())
+    call_command("prune", "--keep-runs", "1", "--schedule-files", str(room), "--yes")
+    assert set(files.iterdir()) == newer_files
     call_command("prune", "--schedule-files", "0", "--yes")
     assert not list(files.iterdir())
 

@@ -1,6 +1,7 @@
 """Delete old runs with all that belongs to them."""
 
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from django.utils import timezone
 from apps.live.store.shrink import database_shrink, why_not_shrunk
 from apps.results.errors import DomainError
 from apps.results.models import Run, RunDeletion
-from apps.results.schedule_files import schedule_files_beyond
+from apps.results.schedule_files import FIELDS, schedule_files_beyond
 from apps.results.services import deletions_finish, run_delete
 from apps.tasks.models import Workload
 from apps.tasks.task_files import task_files_beyond
@@ -71,9 +72,10 @@ class Command(SiteCommand):
         runs = self._chosen(options)
         labels = self._training(options)
         entries = self._audit(options)
-        files = self._files(options)
+        self._check_sizes(options)
         rows = sum(run.rows_written for run in runs)
         if options["dry_run"] or not options["yes"]:
+            files = self._files(options, leaving=runs)
             for run in runs:
                 self.stdout.write(f"{run.pk} {run.name}: {run.status}, {run.rows_written:,} placements")
             pending = RunDeletion.objects.count()
@@ -99,7 +101,8 @@ class Command(SiteCommand):
             self.stdout.write(f"Deleted {training_data_delete(rows=labels):,} rows of training data.")
         if entries is not None:
             self.stdout.write(f"Deleted {audit_delete(entries=entries):,} entries of the audit log.")
-        for kind, found in files.items():
+        # Without those that went with their runs.
+        for kind, found in self._files(options).items():
             try:
                 for path in found:
                     path.unlink(missing_ok=True)
@@ -153,17 +156,25 @@ class Command(SiteCommand):
             raise CommandError("--audit-older-than is a number of days from 0 to 36500.")
         return audit_older_than(timedelta(days=days))
 
-    def _files(self, options: dict[str, Any]) -> dict[str, dict[Path, int]]:
-        """Return, by what they are called, the files that are to go and the bytes of each."""
-        found = {}
+    def _check_sizes(self, options: dict[str, Any]) -> None:
         for option in ("task_files", "schedule_files"):
             if options[option] is not None and not 0 <= options[option] <= 1e9:
                 raise CommandError(f"--{option.replace('_', '-')} is a number of megabytes from 0.")
+
+    def _files(self, options: dict[str, Any], *, leaving: Sequence[Run] = ()) -> dict[str, dict[Path, int]]:
+        """Return, by what they are called, the files that are to go and the bytes of each.
+
+        Args:
+            leaving: runs that are to be deleted first, and their files with them.
+        """
+        found = {}
         if (most := options["task_files"]) is not None:
             names = set(Workload.objects.exclude(tasks_file="").values_list("tasks_file", flat=True))
             found["files of tasks"] = task_files_beyond(most * 1_000_000, names=names)
         if (most := options["schedule_files"]) is not None:
-            found["files of schedules"] = schedule_files_beyond(most * 1_000_000, runs=Run.objects.all())
+            found["files of schedules"] = schedule_files_beyond(
+                most * 1_000_000, runs=Run.objects.only(*FIELDS), leaving=leaving
+            )
         return found
 
     def _finish(self) -> None:
