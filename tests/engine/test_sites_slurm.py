@@ -232,6 +232,8 @@ def test_reservations_that_are_over_are_told_by_the_accounting(tmp_path: Path) -
         "c|part|cpu=12|2026-01-01T00:00:00|2026-01-02T01:00:00|0.0|",
         "c|gone|cpu=8|2026-01-01T00:00:00|2026-01-02T01:00:00|0.0|n9",
         "c|open|cpu=8|2026-01-01T00:00:00|Unknown|0.0|n1",
+        "c|large|cpu=8|2026-01-01T00:00:00|2026-01-01T01:00:00|0.0|n[1-9000]",
+        "c|torn|cpu=8|2026-01-01T00:00:00|2026-01-01T01:00:00|0.0|n[1-",
     ]
     printed.write_text("\n".join(["Cluster|Name|TRES|TimeStart|TimeEnd|UnusedWall|NodeNames", *rows]))
     with pytest.raises(InvalidCluster, match="time 0"):
@@ -243,7 +245,7 @@ def test_reservations_that_are_over_are_told_by_the_accounting(tmp_path: Path) -
     ]
     assert [(note.line, note.text) for note in notes] == [
         *((1, "no column Flags"), (2, "maint"), (5, "there"), (6, "part"), (7, "n9"), (8, "TimeEnd=Unknown")),
-        (4, "maint"),
+        *((9, "large"), (10, "torn"), (4, "maint")),
     ]
 
 

@@ -127,7 +127,11 @@ def _hosts(draft: Draft, place: Place, row: dict[str, str]) -> str:
     """Return a host list, empty with a note where there is none."""
     told = row.get("nodenames") or row.get("nodename", "")
     if told:
-        missing = [one for one in expand_hosts(told, most=most_named(len(draft.nodes))) if one not in draft.nodes]
+        try:
+            missing = [one for one in expand_hosts(told, most=most_named(len(draft.nodes))) if one not in draft.nodes]
+        except InvalidCluster as error:
+            place.note(row["name"], str(error))
+            return ""
         if missing:
             place.note(", ".join(missing[:5]), "is no node of the site")
         return "" if missing else told
