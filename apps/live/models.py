@@ -26,6 +26,9 @@ class ProcessClaim(Claim):
     class Meta:
         abstract = True
 
+    def __str__(self) -> str:
+        return f"state of {self._meta.pk.name} {self.pk}"
+
     @alters_data
     def claim(self, **changes: object) -> None:
         """Make this process the one that plays it.
@@ -77,9 +80,6 @@ class SimulationState(ProcessClaim):
     class Meta:
         verbose_name = "simulation state"
 
-    def __str__(self) -> str:
-        return f"state of {self.run_id}"
-
     @property
     def is_interrupted(self) -> bool:
         """True when the process that played the run, or was to play it, died before the run came to its end."""
@@ -122,9 +122,6 @@ class StudyState(ProcessClaim):
 
     class Meta:
         verbose_name = "study state"
-
-    def __str__(self) -> str:
-        return f"state of study {self.study_id}"
 
     @alters_data
     def beat(self) -> None:

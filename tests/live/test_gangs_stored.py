@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.db import connection
 from rest_framework.test import APIClient
 
-from apps.dashboard.schedule.gantt import gantt
+from apps.dashboard.schedule.gantt import Window, gantt
 from apps.dashboard.schedule.picture import gantt_picture
 from apps.dashboard.schedule.placements import placements
 from apps.dashboard.schedule.task_story import task_story
@@ -249,20 +249,20 @@ def test_the_host_list_of_a_node_is_made_once(run: Run, monkeypatch: pytest.Monk
 def test_the_chart_draws_a_task_on_each_of_its_nodes(run: Run) -> None:
     for scheduler in run.policies:
         row, time = busiest(run, scheduler)
-        chart = gantt(run, scheduler, placements(run, scheduler), time, time + 1e-6)
+        chart = gantt(run, scheduler, placements(run, scheduler), Window(start=time, end=time + 1e-6))
         mine = [item for item in chart.items if item[5] == row.task.task_id]
         assert {chart.lanes[item[0]] for item in mine} == {f"node {node} GPU 0" for node in range(3)}
         assert sorted(item[7] for item in mine) == [4.0, 8.0, 8.0]
         assert "is drawn on each of them" in chart.finding
         picture = gantt_picture(chart, "svg")
         assert all(f"node {node} GPU 0".encode() in picture for node in range(3))
-    whole = gantt(run, "srtf", placements(run, "srtf"), None, None)
+    whole = gantt(run, "srtf", placements(run, "srtf"), Window())
     spans = GangBlock.objects.of_tasks(run, "srtf", np.array(keys_asking_for_several(run)))
     several = [item for item in whole.items if item[5] in numbers_of(spans.task.tolist())]
     assert len(several) == int(spans.node_counts.sum()), "a span is missing on a node"
     forget(run)
     run.refresh_from_db()
-    chart = gantt(run, "srtf", placements(run, "srtf"), None, None)
+    chart = gantt(run, "srtf", placements(run, "srtf"), Window())
     assert "drawn on its first one: the run was played before the others were kept" in chart.finding
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from django.core.management import CommandError, call_command
 
-from apps.dashboard.schedule.gantt import gantt
+from apps.dashboard.schedule.gantt import Window, gantt
 from apps.dashboard.schedule.placements import placements
 from apps.results.models import Run
 from apps.tasks.digests import tasks_digest
@@ -115,7 +115,7 @@ def test_a_run_in_which_tasks_share_a_gpu_is_stored_shown_and_verified(files, tr
     held = run.attempts.filter(scheduler="min_total_duration_packed").values_list("gpus", flat=True)
     assert set(held) == {0.5}
     call_command("verifyrun", str(run.pk))
-    drawn = gantt(run, policies.split(",")[0], placements(run, policies.split(",")[0]), None, None)
+    drawn = gantt(run, policies.split(",")[0], placements(run, policies.split(",")[0]), Window())
     # Two of them begin on the one GPU, one drawn under the other.
     assert sorted(tuple(item[:3]) for item in drawn.items if item[3] == 0.0) == [(0, 0.0, 0.5), (0, 0.5, 1.0)]
     assert client.get(f"/runs/{run.pk}/").status_code == 200

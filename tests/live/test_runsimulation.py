@@ -16,7 +16,7 @@ from django.db import OperationalError, connection
 
 import manage
 from apps.dashboard.schedule import around
-from apps.dashboard.schedule.gantt import gantt
+from apps.dashboard.schedule.gantt import Window, gantt
 from apps.dashboard.schedule.placements import placements
 from apps.dashboard.schedule.task_story import task_story
 from apps.live.models import SimulationState
@@ -98,7 +98,7 @@ def test_attempts_are_stored_exported_and_verified(tmp_path: Path, capsys: pytes
     call_command("verifyrun", str(printed["run"]))
     assert "2 attempts of tasks with more than one" in capsys.readouterr().out
     stored = Run.objects.get()
-    chart = gantt(stored, "sjf~requeue", placements(stored, "sjf~requeue"), None, None)
+    chart = gantt(stored, "sjf~requeue", placements(stored, "sjf~requeue"), Window())
     assert sorted((item[5], item[3], item[4]) for item in chart.items) == [(1, 0.0, 4.0), (1, 6.0, 16.0), (2, 4.0, 6.0)]
     assert chart.finding.startswith("2 tasks run")
     story = task_story(stored, stored.workload.tasks.get(task_id=1))

@@ -21,8 +21,7 @@ from tests.web.conftest import make_run
 def test_instants_since_1970_keep_their_parts_of_a_second():
     item = [0, 0.0, 5.0, 1640998210.25, 1640998300.5, 7, 5.0, 0.0, 0.0, 1, False, 0]
     times: Any = {"first": 1640998210.25, "last": 1640998300.5, "window_from": 1640998210.25, "window_to": 1640998300.5}
-    drawn: Any = {"lanes": [], "processors": 8.0, "items": [item], "areas": [], "colours": [], "colours_rise": False}
-    chart = Gantt(scheduler="fcfs", level="tasks", **times, **drawn, colours_by="task", unit="", finding="")
+    chart = Gantt(scheduler="fcfs", level="tasks", **times, processors=8.0, items=[item], finding="")
     assert chart.as_json()["items"] == [item]
     assert chart.csv_rows()[1][3:6] == [1640998210.25, 1640998300.5, 7]
 

@@ -14,6 +14,7 @@ from apps.dashboard.instants.frames import MOST_FRAMES, Frame, frames
 from apps.dashboard.instants.load import loads
 from apps.dashboard.instants.panel import Clock, clock_of
 from apps.dashboard.schedule.colouring import BY_TASK, CHOICES
+from apps.dashboard.schedule.gantt import Window
 from apps.dashboard.schedule.window import gantt_window
 from apps.live.play.instants import InstantReader
 from apps.results.errors import DomainError, InvalidField
@@ -109,7 +110,8 @@ def run_at_gantt(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     )
     scheduler = request.GET.get("policy") or run.policies[0]
     _told(lambda: InstantReader(run, scheduler))
-    chart = gantt_window(run, scheduler, begin, end, colour=request.GET.get("colour", BY_TASK), within=(low, high))
+    colour = request.GET.get("colour", BY_TASK)
+    chart = gantt_window(run, scheduler, Window(start=begin, end=end, within=(low, high), colour=colour))
     if kind == "csv":
         return csv_response(f"run-{pk}-around", chart.csv_rows())
     return JsonResponse(chart.as_json())

@@ -17,7 +17,7 @@ from apps.dashboard.runs.race_table import has_gpus, has_widths, race_charts, ra
 from apps.dashboard.runs.replay_table import REPLAY_COLUMNS, replay_rows, replay_words
 from apps.dashboard.runs.table import run_table
 from apps.dashboard.schedule.colouring import BY_TASK, CHOICES
-from apps.dashboard.schedule.gantt import Gantt
+from apps.dashboard.schedule.gantt import Gantt, Window
 from apps.dashboard.schedule.strips import FARTHEST, csv_rows, strips, whole_span
 from apps.dashboard.schedule.window import gantt_window
 from apps.live.exchange.manifest import run_manifest
@@ -191,7 +191,7 @@ def _gantt(request: HttpRequest, pk: int) -> Gantt:
     if scheduler not in run.policies:
         raise Http404("The run does not hold this policy.")
     begin, end = (finite_number(request.GET.get(name)) for name in ("from", "to"))
-    return gantt_window(run, scheduler, begin, end, colour=request.GET.get("colour", BY_TASK))
+    return gantt_window(run, scheduler, Window(start=begin, end=end, colour=request.GET.get("colour", BY_TASK)))
 
 
 @figures

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from apps.dashboard.schedule.placements import Spans
 from apps.tasks.models import Task
 from scheduler_sim.display.appearance import COLOURS
+from scheduler_sim.engine.workloads.columns import FloatArray, IntArray
 
 BY_TASK = "task"
 FIELDS = {"user": "user", "partition": "queue", "account": "group", "qos": "request__qos"}
@@ -46,7 +46,7 @@ class Colouring:
     ordered: bool = False
 
 
-def colouring(by: str, held: Spans, shown: npt.NDArray[np.int64]) -> Colouring:
+def colouring(by: str, held: Spans, shown: IntArray) -> Colouring:
     """Return the classes of the spans `shown`, by one of `CHOICES`."""
     if by == "wait":
         return _by_wait(held.wait[shown])
@@ -55,12 +55,12 @@ def colouring(by: str, held: Spans, shown: npt.NDArray[np.int64]) -> Colouring:
     return Colouring(BY_TASK, (held.number[shown] % COLOURS).tolist(), [])
 
 
-def _by_wait(wait: npt.NDArray[np.float64]) -> Colouring:
+def _by_wait(wait: FloatArray) -> Colouring:
     number = np.searchsorted(list(WAITS.values()), wait, side="left")
     return Colouring("wait", number.tolist(), [*WAITS, "above 1 d"], ordered=True)
 
 
-def _by_field(by: str, keys: npt.NDArray[np.int64]) -> Colouring:
+def _by_field(by: str, keys: IntArray) -> Colouring:
     """Give the values that most tasks have a colour each, and the others one together."""
     found = dict(Task.objects.filter(pk__in=np.unique(keys).tolist()).values_list("pk", FIELDS[by]))
     values = [found[key] or NOT_STATED for key in keys.tolist()]

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from apps.dashboard.schedule.areas import AREAS_SHOWN, Area, areas
 from apps.dashboard.schedule.colouring import BY_TASK, Colouring, colouring
@@ -19,6 +18,7 @@ from scheduler_sim.display.charts import TIME_DIGITS, plain
 from scheduler_sim.display.formatting import duration
 from scheduler_sim.engine.numerics.rows import processors_taken, rows_needed
 from scheduler_sim.engine.numerics.spans import held_by_window
+from scheduler_sim.engine.workloads.columns import IntArray
 
 TASKS_SHOWN = 1_500
 """Above this many tasks in the window shades take their place."""
@@ -29,10 +29,30 @@ PIECES_SHOWN = 200_000
 LANES_SHOWN = 40
 TIME_BINS = 120
 
-Integers = npt.NDArray[np.int64]
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """What of a schedule is asked for.
+
+    Attributes:
+        start, end: seconds on the workload's clock; None for the ends of what there is.
+        within: between what it may lie where that is not the first start and the last finish.
+        colour: what the colours tell, one of `colouring.CHOICES`.
+    """
+
+    start: float | None = None
+    end: float | None = None
+    within: tuple[float, float] | None = None
+    colour: str = BY_TASK
+
+    def span(self, first: float, last: float) -> tuple[float, float]:
+        """Return its ends in a schedule from `first` to `last`: all of that where nothing of it lies between them."""
+        low = first if self.start is None else min(max(self.start, first), last)
+        high = last if self.end is None else max(min(self.end, last), first)
+        return (low, high) if low < high else (first, last)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Gantt:
     """What is drawn.
 
@@ -56,18 +76,18 @@ class Gantt:
 
     scheduler: str
     level: str
-    first: float
-    last: float
-    window_from: float
-    window_to: float
-    lanes: list[str]
-    processors: float
-    items: list[list[Any]]
-    areas: list[list[Any]]
-    colours: list[str]
-    colours_by: str
-    colours_rise: bool
-    unit: str
+    first: float = 0.0
+    last: float = 0.0
+    window_from: float = 0.0
+    window_to: float = 0.0
+    lanes: list[str] = field(default_factory=list)
+    processors: float = 0.0
+    items: list[list[Any]] = field(default_factory=list)
+    areas: list[list[Any]] = field(default_factory=list)
+    colours: list[str] = field(default_factory=list)
+    colours_by: str = BY_TASK
+    colours_rise: bool = False
+    unit: str = ""
     finding: str
     strips: list[Strip] = field(default_factory=list)
 
@@ -108,29 +128,24 @@ def gantt(
     run: Run,
     scheduler: str,
     placed: Placements,
-    start: float | None,
-    end: float | None,
-    *,
-    colour: str = BY_TASK,
-    within: tuple[float, float] | None = None,
+    window: Window,
     begin_time: float | None = None,
 ) -> Gantt:
-    """Build the chart for the window from `start` to `end` (workload seconds; None for the schedule's own ends).
+    """Build the chart of a window.
 
     Args:
-        within: between what the window may lie where that is not the first start and the last finish.
         begin_time: the first arrival of the run where those placed are not all, so that its task may not be among them.
-        colour: what the colours tell, one of `colouring.CHOICES`.
     """
     if not len(placed):
-        nothing = "No placement of this policy is stored."
-        return Gantt(scheduler, "tasks", 0.0, 0.0, 0.0, 0.0, [], 0.0, [], [], [], colour, False, "", nothing)
+        return Gantt(
+            scheduler=scheduler,
+            level="tasks",
+            colours_by=window.colour,
+            finding="No placement of this policy is stored.",
+        )
     held = spans(run, scheduler, placed, partial=begin_time is not None)
-    first, last = within or (float(held.start.min()), float(held.finish.max()))
-    low = first if start is None else min(max(start, first), last)
-    high = last if end is None else max(min(end, last), first)
-    if high <= low:
-        low, high = first, last
+    first, last = window.within or (float(held.start.min()), float(held.finish.max()))
+    low, high = window.span(first, last)
     shown = np.flatnonzero((held.start < high) & (held.finish > low) & (held.node >= 0))
     shown = shown[np.lexsort((held.number[shown], held.start[shown]))]
     pool = _is_pool(run)
@@ -141,7 +156,7 @@ def gantt(
     uncounted = away is None
     colours = Colouring(BY_TASK, [], [])
     if single:
-        colours = colouring(colour, drawn, rows)
+        colours = colouring(window.colour, drawn, rows)
         drawing = _on_pool(run, drawn, rows, colours) if pool else _on_nodes(run, drawn, rows, colours)
     else:
         drawing = _shades(run, drawn, rows, low, high, pool)
@@ -191,7 +206,7 @@ def _of_unknown_gangs(run: Run, held: Spans) -> str:
     return f"A task on several nodes is drawn on its first one: the run {why}."
 
 
-def _finding(run: Run, held: Spans, shown: Integers, *, pool: bool, colours: Colouring | None, gangs: str = "") -> str:
+def _finding(run: Run, held: Spans, shown: IntArray, *, pool: bool, colours: Colouring | None, gangs: str = "") -> str:
     """Say what the drawing shows and what it cannot; `colours` is None for shades, `gangs` a sentence on them."""
     said = []
     if colours is None:
@@ -236,7 +251,7 @@ def _is_pool(run: Run) -> bool:
     return len(groups) == 1 and groups[0]["count"] == 1 and not groups[0].get("gpus")
 
 
-def _on_pool(run: Run, held: Spans, shown: Integers, colours: Colouring) -> _Drawing:
+def _on_pool(run: Run, held: Spans, shown: IntArray, colours: Colouring) -> _Drawing:
     """Draw single tasks on a pool, each as high as it has processors."""
     cores = float(run.cluster["groups"][0]["cores"])
     row, low, high = processors_taken(held.start[shown], held.finish[shown], held.cpus[shown], cores)
@@ -245,7 +260,7 @@ def _on_pool(run: Run, held: Spans, shown: Integers, colours: Colouring) -> _Dra
     return _Drawing([], items, processors=max(cores, float(high.max(initial=0.0))))
 
 
-def _on_nodes(run: Run, held: Spans, shown: Integers, colours: Colouring) -> _Drawing:
+def _on_nodes(run: Run, held: Spans, shown: IntArray, colours: Colouring) -> _Drawing:
     """Draw single tasks: one lane a device or node, tasks that run there at once one under another."""
     places = np.stack((held.node[shown], held.device[shown]), axis=1)
     distinct, lane = np.unique(places, axis=0, return_inverse=True)
@@ -281,7 +296,7 @@ def _item(held: Spans, row: int, place: tuple[int, float, float], colour: int) -
     ]
 
 
-def _shades(run: Run, held: Spans, shown: Integers, low: float, high: float, pool: bool) -> _Drawing:
+def _shades(run: Run, held: Spans, shown: IntArray, low: float, high: float, pool: bool) -> _Drawing:
     """Draw how much ran: of a pool by size of task, else by node or band of nodes."""
     edges = np.linspace(low, high, TIME_BINS + 1)
     width = (high - low) / TIME_BINS
@@ -302,7 +317,7 @@ def _shades(run: Run, held: Spans, shown: Integers, low: float, high: float, poo
     return _Drawing(lanes, items, unit, lane_nodes=nodes)
 
 
-def _places(run: Run, held: Spans, shown: Integers) -> tuple[Integers, list[str], tuple[tuple[int, int], ...]]:
+def _places(run: Run, held: Spans, shown: IntArray) -> tuple[IntArray, list[str], tuple[tuple[int, int], ...]]:
     """Return the lane of each task, the lanes' names and nodes: devices where there are few, else bands of nodes."""
     places = np.stack((held.node[shown], held.device[shown]), axis=1)
     distinct, lane = np.unique(places, axis=0, return_inverse=True)

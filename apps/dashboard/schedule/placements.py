@@ -15,8 +15,7 @@ from apps.tasks.models import Task, Workload
 from apps.tasks.stored_tasks import filed_columns
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.formulas import arrivals_at_load
-
-Floats = npt.NDArray[np.float64]
+from scheduler_sim.engine.workloads.columns import BoolArray, FloatArray, IntArray
 
 THROWN_AWAY = ("requeued", "failed", "timed_out")
 """Reasons of attempts whose progress is lost but for what checkpoints hold."""
@@ -46,23 +45,23 @@ class Placements:
         fraction: gpu_fraction.
     """
 
-    task: npt.NDArray[np.int64]
-    number: npt.NDArray[np.int64]
-    node: npt.NDArray[np.int64]
-    device: npt.NDArray[np.int64]
-    start: Floats
-    finish: Floats
-    ready: Floats
-    fraction: Floats
-    arrival: Floats
-    cpus: Floats
-    gpus: Floats
+    task: IntArray
+    number: IntArray
+    node: IntArray
+    device: IntArray
+    start: FloatArray
+    finish: FloatArray
+    ready: FloatArray
+    fraction: FloatArray
+    arrival: FloatArray
+    cpus: FloatArray
+    gpus: FloatArray
 
     def __len__(self) -> int:
         return len(self.task)
 
     @property
-    def completion_time(self) -> Floats:
+    def completion_time(self) -> FloatArray:
         """Finish - arrival."""
         return self.finish - self.arrival
 
@@ -77,16 +76,16 @@ class Spans(Placements):
         wait: seconds from the task's readiness to its first start.
     """
 
-    attempt: npt.NDArray[np.int64]
-    loses: npt.NDArray[np.bool_]
-    wait: Floats
+    attempt: IntArray
+    loses: BoolArray
+    wait: FloatArray
 
-    def __getitem__(self, rows: npt.NDArray[np.int64]) -> "Spans":
+    def __getitem__(self, rows: IntArray) -> "Spans":
         """Return the chosen spans, in that order."""
         return Spans(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
-def _size(kept: Placements | tuple[Floats, ...]) -> int:
+def _size(kept: Placements | tuple[FloatArray, ...]) -> int:
     """Return how many bytes it holds; what is larger than everything that may be kept is kept alone."""
     columns = kept if isinstance(kept, tuple) else (getattr(kept, field.name) for field in fields(kept))
     return min(sum(column.nbytes for column in columns), KEPT_BYTES)
@@ -209,7 +208,7 @@ def on_every_node(run: Run, scheduler: str, held: Spans, most: int) -> Spans | N
     return spread
 
 
-def _pairs(task: npt.NDArray[np.int64], time: Floats) -> Any:
+def _pairs(task: IntArray, time: FloatArray) -> Any:
     """Return tasks and times as values that are sorted together."""
     pairs = np.empty(len(task), [("task", np.int64), ("time", np.float64)])
     pairs["task"], pairs["time"] = task, time
@@ -227,7 +226,7 @@ def _read(run: Run, scheduler: str) -> Placements:
     return joined(run, [found[name] for name in PLACED], _tasks(run.workload))
 
 
-def joined(run: Run, placed: list[Floats], tasks: tuple[Floats, ...]) -> Placements:
+def joined(run: Run, placed: list[FloatArray], tasks: tuple[FloatArray, ...]) -> Placements:
     """Return placements, columns `PLACED` by task ascending, with what their tasks, columns `TASKS`, ask for."""
     task, node, device, start, finish, wait, fraction = placed
     key, number, arrival, cpus, gpus = tasks
@@ -254,10 +253,10 @@ def joined(run: Run, placed: list[Floats], tasks: tuple[Floats, ...]) -> Placeme
     )
 
 
-def _tasks(workload: Workload) -> tuple[Floats, ...]:
+def _tasks(workload: Workload) -> tuple[FloatArray, ...]:
     """Return keys, numbers, arrivals, cores and GPUs of a workload's tasks in the order of their keys."""
     key = ("tasks", workload.pk, workload.tasks_file)
-    found: tuple[Floats, ...] | None = _look_up(key)
+    found: tuple[FloatArray, ...] | None = _look_up(key)
     if found is None:
         columns = filed_columns(workload, TASKS)
         if columns is None:
@@ -268,7 +267,7 @@ def _tasks(workload: Workload) -> tuple[Floats, ...]:
     return found
 
 
-def _columns(rows: Any, width: int) -> list[Floats]:
+def _columns(rows: Any, width: int) -> list[FloatArray]:
     """Return rows of numbers as columns; keys stay exact up to 2**53."""
     flat = [value for row in rows.iterator(chunk_size=20_000) for value in row]
     table = np.array(flat, np.float64).reshape(-1, width)

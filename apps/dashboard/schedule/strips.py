@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from django.db.models import Max
 
 from apps.live.play.configuration import RunConfiguration
@@ -16,14 +15,13 @@ from scheduler_sim.display.charts import plain
 from scheduler_sim.engine.errors import InvalidParameter
 from scheduler_sim.engine.series import KINDS, StepSeries
 from scheduler_sim.engine.series.shown import shown
+from scheduler_sim.engine.workloads.columns import FloatArray
 
 STEPS = 400
 """Steps that a strip shows at most; where a window holds more, the lowest and the highest of equal parts of it."""
 
 FARTHEST = 1e11
 """Seconds from the clock's zero beyond which nothing is asked for: some 3,000 years."""
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,7 @@ def _strip(run: Run, named: tuple[str, str, StepSeries], begin: float, end: floa
     return Strip(kind, name, of.label, of.shown_unit, times.tolist(), found.tolist(), drawn_times, drawn, finding)
 
 
-def _finding(title: str, unit: str, values: Floats, steps: StepSeries, begin: float, end: float) -> str:
+def _finding(title: str, unit: str, values: FloatArray, steps: StepSeries, begin: float, end: float) -> str:
     unit = f" {unit}".rstrip()
     known = values[~np.isnan(values)]
     if not len(known):

@@ -12,8 +12,7 @@ from apps.dashboard.schedule.around import (
     newest_placements,
     placements_of,
 )
-from apps.dashboard.schedule.colouring import BY_TASK
-from apps.dashboard.schedule.gantt import Gantt, gantt
+from apps.dashboard.schedule.gantt import Gantt, Window, gantt
 from apps.dashboard.schedule.placements import placements
 from apps.dashboard.schedule.strips import strips
 from apps.metrics.models import Metric
@@ -24,53 +23,32 @@ USES = {"cores": "cpu_utilisation", "GPUs": "gpu_utilisation"}
 """Lanes of a window of too many tasks, and the stored figures that they are drawn from."""
 
 
-def gantt_window(
-    run: Run,
-    scheduler: str,
-    start: float | None,
-    end: float | None,
-    *,
-    colour: str = BY_TASK,
-    within: tuple[float, float] | None = None,
-) -> Gantt:
-    """Return the chart of the window from `start` to `end`, seconds; None for the ends of the schedule.
+def gantt_window(run: Run, scheduler: str, window: Window) -> Gantt:
+    """Return the chart of a window.
 
     With it come the series that the run names, in the same window. Of a long run the tasks of the window are read;
     where they are more than `MOST_TASKS` it is drawn how much was in use, from the run's stored figures.
-
-    Args:
-        within: between what the window may lie where that is not the first start and the last finish.
     """
-    chart = _chart(run, scheduler, start, end, colour, within)
+    chart = _chart(run, scheduler, window)
     return replace(chart, strips=strips(run, chart.window_from, chart.window_to, scheduler))
 
 
-def _chart(
-    run: Run,
-    scheduler: str,
-    start: float | None,
-    end: float | None,
-    colour: str,
-    within: tuple[float, float] | None,
-) -> Gantt:
+def _chart(run: Run, scheduler: str, window: Window) -> Gantt:
     if not is_long(run):
-        return gantt(run, scheduler, placements(run, scheduler), start, end, colour=colour, within=within)
+        return gantt(run, scheduler, placements(run, scheduler), window)
     begin = run.configuration.get("begin_time")
     begin = run.workload.first_arrival_time if begin is None else begin
     if not Stretch.objects.of_policy(run, scheduler).exists():
         placed = newest_placements(run, scheduler)
-        chart = gantt(run, scheduler, placed, start, end, colour=colour, within=within, begin_time=begin)
+        chart = gantt(run, scheduler, placed, window, begin)
         return replace(chart, finding=f"{chart.finding} {_of_newest(run)}")
-    first, last = within or clock_span(run)
-    low = first if start is None else min(max(start, first), last)
-    high = last if end is None else max(min(end, last), first)
-    if high <= low:
-        low, high = first, last
+    first, last = window.within or clock_span(run)
+    low, high = window.span(first, last)
     named = named_between(run, scheduler, low, high)
     if named.known_from > low:
         return _in_use(run, scheduler, (first, last), (low, high), at_once=not len(named.keys))
     placed = placements_of(run, scheduler, named.keys)
-    return gantt(run, scheduler, placed, low, high, colour=colour, within=(first, last), begin_time=begin)
+    return gantt(run, scheduler, placed, replace(window, start=low, end=high, within=(first, last)), begin)
 
 
 def _of_newest(run: Run) -> str:
@@ -112,12 +90,7 @@ def _in_use(run: Run, scheduler: str, whole: tuple[float, float], window: tuple[
         window_from=low,
         window_to=high,
         lanes=lanes,
-        processors=0.0,
         items=items,
-        areas=[],
-        colours=[],
-        colours_by=BY_TASK,
-        colours_rise=False,
         unit="use",
         finding=f"How much of the {' and '.join(lanes)} was in use under {scheduler} {span}. {why}",
     )

@@ -157,11 +157,6 @@ class StoredPlayer:
     scheduler: str
     simulation: StoredSimulation
 
-    @property
-    def done(self) -> bool:
-        """True when every task has finished by the clock."""
-        return self.simulation.finished == len(self.simulation.workload)
-
 
 class Film:
     """A finished run, loaded to be played once from front to back.
@@ -190,11 +185,6 @@ class Film:
         self.clock_time = self.first_time = float(prepared.workload.arrival_time[0])
         self.last_time = max(float(player.simulation.outcome().finish_time.max()) for player in self.players)
         self._race = Race(self)
-
-    @property
-    def tasks(self) -> int:
-        """How many tasks each policy plays."""
-        return len(self.workload)
 
     def at(self, clock_time: float, speed: float) -> messages.Snapshot:
         """Return the snapshot at an instant that is not before the last one asked for."""

@@ -74,47 +74,32 @@ class Shown(Played, Protocol):
 
 
 class Player(Protocol):
-    """A policy that plays, or is played again."""
+    """A policy that plays, or is played again; `scheduler` is its name, as stored."""
 
-    @property
-    def scheduler(self) -> str:
-        """Its name, as stored."""
+    scheduler: str
 
     @property
     def simulation(self) -> Shown:
         """What it does."""
 
-    @property
-    def done(self) -> bool:
-        """True when every task has finished."""
-
 
 class Playing(Protocol):
-    """A run that is played, or played again: what `Race` reads of it."""
+    """A run that is played, or played again: what `Race` reads of it.
 
-    @property
-    def run(self) -> Run:
-        """Its row."""
+    Attributes:
+        run: its row.
+        workload, cluster: the tasks that each of its policies plays, and on what.
+        clock_time: the simulated time that all of them have reached.
+    """
+
+    run: Run
+    workload: Workload
+    cluster: Cluster
+    clock_time: float
 
     @property
     def players(self) -> Sequence[Player]:
         """Its policies."""
-
-    @property
-    def workload(self) -> Workload:
-        """The tasks that each of them plays."""
-
-    @property
-    def cluster(self) -> Cluster:
-        """What they play on."""
-
-    @property
-    def clock_time(self) -> float:
-        """The simulated time that all of them have reached."""
-
-    @property
-    def tasks(self) -> int:
-        """How many tasks each of them plays."""
 
 
 class Race:
@@ -180,11 +165,12 @@ class Race:
     def _mark_policy(self, number: int, player: Player) -> PolicyMark:
         kernel = player.simulation.kernel
         outcome = player.simulation.outcome()
+        done = kernel.finished == len(player.simulation.workload)
         rows = outcome.completion_order[self._marked[number] : kernel.finished].copy()
         self._marked[number] = kernel.finished
         return PolicyMark(
             # Of a policy that is done the span that its utilisation is reckoned over ends with its last task.
-            clock_time=float(outcome.finish_time[outcome.completion_order[-1]]) if player.done else kernel.clock,
+            clock_time=float(outcome.finish_time[outcome.completion_order[-1]]) if done else kernel.clock,
             running=kernel.running,
             queued=kernel.queued,
             rows=rows,
@@ -208,7 +194,7 @@ class Race:
         for number, policy in enumerate(mark.policies):
             self._add(number, policy)
         finished = sum(self._finished(number) for number in range(len(mark.policies)))
-        of_all = len(mark.policies) * self._runner.tasks if mark.policies else 0
+        of_all = len(mark.policies) * len(self._runner.workload) if mark.policies else 0
         progress = finished / of_all if of_all else 0.0
         done = of_all > 0 and finished == of_all
         return {
