@@ -148,17 +148,9 @@ class Mechanism:
     def instant(self) -> Instant:
         """Return what is known of the active jobs."""
         rows, jobs = self.active, self.jobs
-        return Instant(
-            gpus=jobs.gpus[rows],
-            weight=jobs.weight[rows],
-            rate=jobs.rate[rows],
-            left=self._known_left(rows),
-            age_time=self.now - jobs.arrival_time[rows],
-            alone_time=self.alone_time[rows],
-            had_share=self.share[rows],
-            workers=jobs.workers,
-            names=jobs.names,
-        )
+        age_time, alone_time = self.now - jobs.arrival_time[rows], self.alone_time[rows]
+        left, had_share = self._known_left(rows), self.share[rows]
+        return Instant.of(jobs, rows, left=left, age_time=age_time, alone_time=alone_time, had_share=had_share)
 
     def _known_left(self, rows: IntArray) -> FloatArray:
         jobs = self.jobs

@@ -1,5 +1,6 @@
 """Files of step series: what times and units are read as, and what is refused or noted rather than guessed."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -220,20 +221,27 @@ def test_a_header_is_read_as_the_rows_below_it(tmp_path: Path, header: str, row:
 
 
 @pytest.mark.parametrize(
+    ("header", "times", "a_second", "note"),
+    [
+        ("timestamp", [1640995200, 1640998800], 10**6, ""),
+        ("timestamp", [1640995200, 1640998800], 10**9, ""),
+        ("timestamp_ms", [0, 900], 1000, "counted in milliseconds"),
+        ("time (h)", [0, 3600], 1 / 3600, "counted in hours, as the name of their column"),
+        ("Time (min)", [0, 300], 1 / 60, "counted in minutes"),
+        *((header, [1640995200, 1640998800], 1, "") for header in ("time_hour", "Time US", "time_us")),
+        *((header, [0, 300], 1, "") for header in ("time_us_eastern", "Time (5 min)", "Time_5_min", "Time UTC+2 h")),
+    ],
+)
+def test_times_are_read_in_the_unit_that_they_are_counted_in(
+    tmp_path: Path, header: str, times: list[int], a_second: float, note: str
+) -> None:
+    rows = [f"{round(time * a_second)},{value}" for time, value in zip(times, (1.5, 1.2), strict=True)]
+    _read_as(tmp_path, f"{header},pue", rows, times, [1.5, 1.2], note)
+
+
+@pytest.mark.parametrize(
     ("header", "rows", "times", "values", "note"),
     [
-        ("timestamp,pue", ["1640995200000000,1.5", "1640998800000000,1.2"], [1640995200, 1640998800], [1.5, 1.2], ""),
-        ("timestamp,pue", ["1640995200000000000,2", "1640998800000000000,1"], [1640995200, 1640998800], [2, 1], ""),
-        ("timestamp_ms,pue", ["0,1.5", "900000,1.2"], [0, 900], [1.5, 1.2], "counted in milliseconds"),
-        ("time (h),pue", ["0,1.5", "1,1.2"], [0, 3600], [1.5, 1.2], "counted in hours, as the name of their column"),
-        ("time_hour,pue", ["1640995200,1.5", "1640998800,1.2"], [1640995200, 1640998800], [1.5, 1.2], ""),
-        ("Time US,pue", ["1640995200,1.5", "1640998800,1.2"], [1640995200, 1640998800], [1.5, 1.2], ""),
-        ("time_us,pue", ["1640995200,1.5", "1640998800,1.2"], [1640995200, 1640998800], [1.5, 1.2], ""),
-        ("time_us_eastern,pue", ["0,1.5", "300,1.2"], [0, 300], [1.5, 1.2], ""),
-        ("Time (5 min),pue", ["0,1.5", "300,1.2"], [0, 300], [1.5, 1.2], ""),
-        ("Time_5_min,pue", ["0,1.5", "300,1.2"], [0, 300], [1.5, 1.2], ""),
-        ("Time UTC+2 h,pue", ["0,1.5", "300,1.2"], [0, 300], [1.5, 1.2], ""),
-        ("Time (min),pue", ["0,1.5", "5,1.2"], [0, 300], [1.5, 1.2], "counted in minutes"),
         ("time\tpue", ["0\t1,25", "60\t1.5"], [0, 60], [1.25, 1.5], "1 values have a decimal comma."),
         ("time;pue", ["0;1,25", "60;N/A", "120; 1,5 "], [0, 120], [1.25, 1.5], "1 rows have no value: the one before"),
         ("time;pue", ["0;-", "60;1", "120;2", "180;"], [60, 120], [1, 2], "2 rows at the ends have no value"),
@@ -250,6 +258,12 @@ def test_a_header_is_read_as_the_rows_below_it(tmp_path: Path, header: str, row:
 )
 def test_plausible_files_are_read_and_what_looks_like_another_unit_is_noticed(
     tmp_path: Path, header: str, rows: list[str], times: list[float], values: list[float], note: str
+) -> None:
+    _read_as(tmp_path, header, rows, times, values, note)
+
+
+def _read_as(
+    tmp_path: Path, header: str, rows: list[str], times: Sequence[float], values: list[float], note: str
 ) -> None:
     kind = next((kind for kind in ("pue", "price") if header.endswith(kind)), "carbon")
     read = _read(tmp_path, header, *rows, kind=kind, time_zone="")

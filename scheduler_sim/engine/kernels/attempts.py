@@ -46,13 +46,19 @@ def buffer_columns(length: int) -> dict[str, Any]:
     return {**whole, **real, "attempt_reasons": np.zeros(length, np.int64)}
 
 
-def refuse_stops(problem: Problem) -> None:
-    """Refuse what ends attempts otherwise than by an end of the task or the word of a policy that keeps progress.
+def refuse_others(problem: Problem, devices: str) -> None:
+    """Refuse that others than a policy which keeps progress place tasks, or end attempts before the task has ended.
+
+    Args:
+        problem: what is to be played.
+        devices: what the policy chooses by itself.
 
     Raises:
         InvalidPolicy: the sentence says what.
     """
     cluster, options, name = problem.cluster, problem.options, problem.policy.name
+    if problem.policy.placement.code != 0 or problem.policy.placement.values:
+        raise InvalidPolicy(f"{name} chooses {devices} by itself and takes no @placement.")
     if cluster.fails or options.failures or any(group.outages for group in cluster.groups):
         raise InvalidPolicy(f"{name} plays neither failures nor outages of nodes.")
     if options.checkpoints is not None or options.kill_at_estimate:

@@ -6,6 +6,7 @@ with the function in it. What a function needs of a task lies in one row of a ta
 
 import inspect
 import re
+from collections import namedtuple
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -42,19 +43,8 @@ class WaitingTask(NamedTuple):
     runtime: float
 
 
-class Task(NamedTuple):
-    """What a compiled score of the task alone may look at: a `WaitingTask` without its wait."""
-
-    arrival_time: float
-    estimate: float
-    cpus: float
-    gpus: float
-    memory_mb: float
-    processors: float
-    user: float
-    group: float
-    partition: float
-    runtime: float
+Task = cast("Any", namedtuple)("Task", WaitingTask._fields[1:])
+"""What a compiled score of the task alone may look at: a `WaitingTask` without its wait."""
 
 
 class Instant(NamedTuple):

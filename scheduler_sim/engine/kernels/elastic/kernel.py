@@ -7,7 +7,7 @@ import numpy as np
 from scheduler_sim.engine.codes import ARRIVED, COMMON, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.contract import Attempts, Outcome
 from scheduler_sim.engine.errors import InvalidPolicy
-from scheduler_sim.engine.kernels.attempts import attempts_of, history_of, refuse_stops
+from scheduler_sim.engine.kernels.attempts import attempts_of, history_of, refuse_others
 from scheduler_sim.engine.kernels.base import BaseKernel, outcome_of
 from scheduler_sim.engine.kernels.elastic.choices import Moment, pollux, sia
 from scheduler_sim.engine.kernels.elastic.kinds import Kinds
@@ -134,8 +134,6 @@ def _refuse(problem: Problem) -> None:
         InvalidPolicy: the sentence says what.
     """
     workload, cluster, name = problem.workload, problem.cluster, problem.policy.name
-    if problem.policy.placement.code != 0 or problem.policy.placement.values:
-        raise InvalidPolicy(f"{name} chooses devices by itself and takes no @placement.")
     if len(cluster.groups) != 1 and problem.policy.order.name not in CHOOSES_KINDS:
         raise InvalidPolicy(
             f"{name} plays on nodes that are all alike; cluster {cluster.name} has {len(cluster.groups)} groups."
@@ -144,7 +142,7 @@ def _refuse(problem: Problem) -> None:
         raise InvalidPolicy(f"{name} does not know the racks of cluster {cluster.name}.")
     if workload.hybrid.any() or workload.parents.count:
         raise InvalidPolicy(f"{name} plays neither split tasks nor dependencies between tasks.")
-    refuse_stops(problem)
+    refuse_others(problem, "devices")
     on_gpu = workload.gpus > 0
     if on_gpu.any() and not on_gpu.all():
         raise InvalidPolicy(f"{name}: all tasks must ask for GPUs, or none of them.")

@@ -7,7 +7,7 @@ kind j. The programmes and their names are those of Gavel (Narayanan et al., OSD
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from scipy import sparse
@@ -16,6 +16,7 @@ from scipy.optimize import brentq, linprog
 from scheduler_sim.engine.errors import EngineError
 from scheduler_sim.engine.kernels.rounds.center import center, largest_least
 from scheduler_sim.engine.kernels.rounds.embedding import any_shares
+from scheduler_sim.engine.kernels.rounds.state import Jobs
 from scheduler_sim.engine.policies.registry import Registry
 from scheduler_sim.engine.workloads.columns import FloatArray, IntArray
 
@@ -56,6 +57,18 @@ class Instant:
     had_share: FloatArray
     workers: FloatArray
     names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, jobs: Jobs, rows: IntArray, **become: FloatArray) -> Self:
+        """Return what m jobs are, `rows` among all, with what has `become` of them."""
+        return cls(
+            gpus=jobs.gpus[rows],
+            weight=jobs.weight[rows],
+            rate=jobs.rate[rows],
+            workers=jobs.workers,
+            names=jobs.names,
+            **become,
+        )
 
     def agnostic(self) -> "Instant":
         """Return the same for a policy that does not know how kinds differ: each job has one rate, its mean."""

@@ -7,7 +7,7 @@ import numpy as np
 from scheduler_sim.engine.codes import ARRIVED, COMMON, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.contract import Attempts, Outcome, Pieces
 from scheduler_sim.engine.errors import InvalidPolicy
-from scheduler_sim.engine.kernels.attempts import attempts_of, history_of, refuse_stops
+from scheduler_sim.engine.kernels.attempts import attempts_of, history_of, refuse_others
 from scheduler_sim.engine.kernels.base import BaseKernel, outcome_of
 from scheduler_sim.engine.kernels.rounds import fifo
 from scheduler_sim.engine.kernels.rounds.allocations import PROGRAMMES, Instant
@@ -133,8 +133,6 @@ def _refuse(problem: Problem) -> None:
         InvalidPolicy: the sentence says what.
     """
     workload, cluster, name = problem.workload, problem.cluster, problem.policy.name
-    if problem.policy.placement.code != 0 or problem.policy.placement.values:
-        raise InvalidPolicy(f"{name}: rounds choose the GPUs of a kind by themselves and take no @placement.")
     if cluster.gpus == 0:
         raise InvalidPolicy(f"{name} shares out GPUs, of which cluster {cluster.name} has none.")
     if workload.hybrid.any() or (workload.gpus < 1).any():
@@ -143,4 +141,4 @@ def _refuse(problem: Problem) -> None:
         )
     if workload.parents.count:
         raise InvalidPolicy(f"{name} plays no dependencies between tasks.")
-    refuse_stops(problem)
+    refuse_others(problem, "the GPUs of a kind")

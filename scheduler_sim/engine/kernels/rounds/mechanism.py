@@ -141,16 +141,13 @@ class Mechanism:
     def instant(self) -> Instant:
         """Return what is known of the active jobs."""
         rows, jobs = self.active, self.jobs
-        return Instant(
-            gpus=jobs.gpus[rows],
-            weight=jobs.weight[rows],
-            rate=jobs.rate[rows],
+        return Instant.of(
+            jobs,
+            rows,
             left=known_left(jobs, rows, self.state.tasks["work_left"][rows]),
             age_time=self.now - jobs.arrival_time[rows],
             alone_time=self.alone_time[rows],
             had_share=self.state.share[rows],
-            workers=jobs.workers,
-            names=jobs.names,
         )
 
 

@@ -232,17 +232,8 @@ class Packing:
 
     def _instant(self, rows: IntArray) -> Instant:
         jobs, nothing = self.jobs, np.zeros(len(rows))
-        return Instant(
-            gpus=jobs.gpus[rows],
-            weight=jobs.weight[rows],
-            rate=jobs.rate[rows],
-            left=known_left(jobs, rows, self.state.tasks["work_left"][rows]),
-            age_time=nothing,
-            alone_time=nothing,
-            had_share=self.share[rows],
-            workers=jobs.workers,
-            names=jobs.names,
-        )
+        left = known_left(jobs, rows, self.state.tasks["work_left"][rows])
+        return Instant.of(jobs, rows, left=left, age_time=nothing, alone_time=nothing, had_share=self.share[rows])
 
     def _choose(self) -> list[Run]:
         """Choose who runs on which kind from now on, alone or in a pair; jobs in the order of their arrival."""

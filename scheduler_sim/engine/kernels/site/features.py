@@ -1,7 +1,8 @@
 """Which nodes a task may use, by the features it asks for."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from operator import and_, or_
 
 from scheduler_sim.engine.errors import InvalidWorkload
 
@@ -25,21 +26,16 @@ def satisfies(features: Collection[str], expression: str) -> bool:
     def peek() -> str:
         return tokens[place] if place < len(tokens) else ""
 
-    def either() -> bool:
+    def chain(sign: str, part: Callable[[], bool], join: Callable[[bool, bool], bool]) -> bool:
         nonlocal place
-        found = both()
-        while peek() == "|":
+        found = part()
+        while peek() == sign:
             place += 1
-            found = both() or found
+            found = join(found, part())
         return found
 
-    def both() -> bool:
-        nonlocal place
-        found = one()
-        while peek() == "&":
-            place += 1
-            found = one() and found
-        return found
+    def either() -> bool:
+        return chain("|", lambda: chain("&", one, and_), or_)
 
     def one() -> bool:
         nonlocal place

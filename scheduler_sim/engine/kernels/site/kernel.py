@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from scheduler_sim.engine.contract import History, Outcome
-from scheduler_sim.engine.kernels.attempts import AttemptsKernel
+from scheduler_sim.engine.contract import Outcome
+from scheduler_sim.engine.kernels.attempts import AttemptsKernel, history_of
 from scheduler_sim.engine.kernels.base import EventLoop
 from scheduler_sim.engine.kernels.site import state
 from scheduler_sim.engine.kernels.site.asks import asks
@@ -106,13 +106,5 @@ class SiteKernel(AttemptsKernel):
             device=tasks["device"],
             gpu_fraction=np.where(self._workload.gpus > 0, 1.0, 0.0),
             completion_order=self._state.completed_rows[: self.finished],
-            history=History(
-                attempts=tasks["attempts"],
-                service_time=tasks["service"],
-                held_time=tasks["held"],
-                begun_time=tasks["begun"],
-                ending=tasks["ending"],
-                energy_joules=tasks["joules"],
-                cost_usd=tasks["usd"],
-            ),
+            history=history_of(tasks, energy_joules=tasks["joules"], cost_usd=tasks["usd"]),
         )
