@@ -34,7 +34,7 @@ ENGINE = (
         "storable",
     ),
     ("sharing", "crew"),
-    ("lines", "workloads", "series"),
+    ("lines", "packed", "workloads", "series"),
     ("clusters",),
     ("contract",),
     ("gangs", "elasticity", "formulas"),

@@ -13,6 +13,7 @@ from apps.tasks.models import Task, TaskRequest, Workload
 from apps.tasks.stored_tasks import load_tasks
 from scheduler_sim import engine
 from scheduler_sim.engine.generators import FITTED, Generated, generate_like, generate_workload
+from scheduler_sim.engine.packed.unpack import ENDINGS
 from scheduler_sim.engine.sampling import Arrivals, Draw, sample_tasks
 from scheduler_sim.engine.workloads.requests import TEXTS
 from scheduler_sim.engine.workloads.workload import Labels
@@ -31,7 +32,7 @@ FIRST_READER = 1
 """The version of the reader that did not write its number into the audit."""
 
 _SUFFIXES = {
-    *(".gz", ".bz2", ".xz", ".zst", ".zip"),
+    *ENDINGS,
     *(".swf", ".csv", ".tsv", ".psv", ".txt", ".trace", ".json", ".parquet", ".log"),
 }
 

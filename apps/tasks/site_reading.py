@@ -11,9 +11,13 @@ from django.core.files.uploadedfile import UploadedFile
 from apps.tasks.errors import SiteError
 from apps.tasks.site_services import texts_check
 from scheduler_sim.engine import EngineError, sites
+from scheduler_sim.engine.errors import InvalidTrace
+from scheduler_sim.engine.packed.spool import spooled
+from scheduler_sim.engine.packed.unpack import unpacked_name, unpacked_text
+from scheduler_sim.engine.sites.recognised import DESCRIBED_BY
 
 MOST_BYTES = 8 * 2**20
-"""Of all files together: they are read while somebody waits. `importsite` takes larger ones."""
+"""Of all files together, unpacked: they are read while somebody waits. `importsite` takes larger ones."""
 
 MOST_DESCRIBED_BYTES = 2**20
 """Of a description: YAML is read slowly."""
@@ -98,18 +102,22 @@ def site_read(
 
 
 def _written(folder: Path, uploads: list[UploadedFile], text: str) -> list[Path]:
-    if sum(upload.size or 0 for upload in uploads) + len(text) > MOST_BYTES:
-        raise SiteTooLarge(f"All files together may hold {MOST_BYTES // 2**20} MiB here; importsite reads larger ones.")
+    _check_together(sum(upload.size or 0 for upload in uploads) + len(text))
     files: list[Path] = []
+    taken = len(text)
     for upload in uploads:
         file = folder / _plain_name(upload.name or "file")
         if file in files:
             raise SiteError(f"Two files are called {file.name}.")
-        if file.suffix.lower() in (".yaml", ".yml", ".json"):
-            _check_described(file.name, upload.size or 0)
-        with file.open("wb") as target:
-            for chunk in upload.chunks():
-                target.write(chunk)
+        try:
+            content = unpacked_text(file.name, spooled(file.name, upload.chunks()), MOST_BYTES)
+        except InvalidTrace as error:
+            raise SiteError(str(error)) from error
+        taken += len(content)
+        _check_together(taken)
+        if Path(unpacked_name(file.name)).suffix.lower() in DESCRIBED_BY:
+            _check_described(file.name, len(content))
+        file.write_bytes(content)
         files.append(file)
     if text.strip():
         _check_described(PASTED, len(text))
@@ -117,6 +125,11 @@ def _written(folder: Path, uploads: list[UploadedFile], text: str) -> list[Path]
         file.write_text(text, encoding="utf-8", errors="replace")
         files.append(file)
     return files
+
+
+def _check_together(size: int) -> None:
+    if size > MOST_BYTES:
+        raise SiteTooLarge(f"All files together may hold {MOST_BYTES // 2**20} MiB here; importsite reads larger ones.")
 
 
 def _check_described(name: str, size: int) -> None:

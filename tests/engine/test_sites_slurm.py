@@ -389,6 +389,7 @@ tiny||2026-01-31T08:00:00|Unknown||Cluster Registered TRES|
 tiny|a1|2026-01-31T08:10:00|2026-01-31T08:20:00|DOWN*|Not responding|slurm(64030)
 tiny|a[1-2]|2026-01-31T09:00:00|Unknown|IDLE+DRAIN|disk|root(0)
 tiny|g1|2026-01-31T07:00:00|2026-01-31T08:00:01|IDLE+POWERED_DOWN|saving|root(0)
+tiny|g1|2026-01-31T07:00:00|2026-01-31T08:00:00|DOWN|disk|root(0)
 tiny|z9|2026-01-31T07:00:00|2026-01-31T08:00:01|DOWN|gone|root(0)
 tiny|g1|yesterday|2026-01-31T08:00:01|DOWN|gone|root(0)
 """
@@ -405,8 +406,9 @@ def test_events_of_nodes_become_outages(folder: Path) -> None:
     )
     assert [str(note) for note in notes if note.file == "events.txt"] == [
         "events.txt, line 5: g1 IDLE+POWERED_DOWN: no state in which a node takes no work",
-        "events.txt, line 6: z9: is no node of the site",
-        "events.txt, line 7: TimeStart=yesterday: not understood",
+        "events.txt, line 7: z9: is no node of the site",
+        "events.txt, line 8: TimeStart=yesterday: not understood",
+        "events.txt: 1 outages: ended before time 0: left out",
     ]
     assert read_site(write_site(site)).outages == site.outages
 

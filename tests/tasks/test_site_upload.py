@@ -1,5 +1,7 @@
 """Sites that are uploaded: what is shown before they are stored, and what is refused."""
 
+import gzip
+import lzma
 import re
 from typing import Any
 
@@ -42,13 +44,13 @@ def sealed_in(page: str) -> str:
 
 
 def test_files_are_read_and_shown_with_what_was_not_understood_before_anything_is_stored(controller: Client) -> None:
-    page = sent(controller, ("slurm.conf", CONF), ("parts.conf", PARTITIONS))
+    page = sent(controller, ("slurm.conf", CONF), ("parts.conf.gz", gzip.compress(PARTITIONS)))
     for text in ("4 nodes", "PaintedIn=red", "main", "It will be version 1.", "1 place of the files"):
         assert text in " ".join(page.split())
     assert not Site.objects.exists()
     response = controller.post("/sites/upload/", {"read": sealed_in(page), "name": "tiny"}, follow=True)
     stored = Site.objects.get()
-    assert (stored.reference, stored.origin) == ("tiny@1", "slurm.conf, parts.conf")
+    assert (stored.reference, stored.origin) == ("tiny@1", "slurm.conf, parts.conf.gz")
     assert [(note["file"], note["line"], note["text"]) for note in stored.notes] == [("slurm.conf", 4, "PaintedIn=red")]
     assert response.redirect_chain == [("/sites/tiny/?version=1", 302)]
     assert "Stored as tiny version 1." in response.content.decode()
@@ -101,7 +103,9 @@ def test_reservations_are_read_with_the_date_of_time_0(controller: Client) -> No
             "slurm.conf, line 2: Site site has no",
         ),
         ([("photo.jpg", bytes(range(256)))], {}, "photo.jpg is nothing that a site is read from."),
-        ([("site.yaml", b"\xff\xfe\x00")], {}, "site.yaml is not a text in UTF-8."),
+        ([("site.yaml", b"\xff\x00")], {}, "site.yaml is not a text in UTF-8."),
+        ([("site.yaml", b"\xff\xfe\x00")], {}, "site.yaml begins as UTF-16 text and holds other bytes."),
+        ([("slurm.conf.xz", lzma.compress(CONF)[:-9])], {}, "slurm.conf.xz is a damaged xz file"),
         ([("a.yaml", b"name: x\n"), ("a.yaml", b"name: x\n")], {}, "Two files are called a.yaml."),
         ([], {"text": DESCRIBED, "name": "a/edit"}, "A site cannot be called a/edit"),
         ([], {"text": 'name: x\ngroups: [{hosts: "\\ud800", cores: 4}]'}, "a character that cannot be stored"),
@@ -123,6 +127,10 @@ def test_what_cannot_be_a_site_is_refused_in_a_sentence_and_nothing_is_stored(
 def test_more_than_is_read_while_somebody_waits_is_refused(controller: Client, monkeypatch: Any) -> None:
     monkeypatch.setattr(site_reading, "MOST_DESCRIBED_BYTES", 10)
     assert "site.yaml may hold" in sent(controller, ("site.yaml", DESCRIBED.encode()), status=400)
+    assert "site.yaml.xz may hold" in sent(controller, ("site.yaml.xz", lzma.compress(DESCRIBED.encode())), status=400)
+    monkeypatch.setattr(site_reading, "MOST_BYTES", 100)
+    two = [(name, gzip.compress(b"#" * 90)) for name in ("a.gz", "b.gz")]
+    assert "All files together may hold" in sent(controller, *two, status=400)
     monkeypatch.setattr(site_reading, "MOST_BYTES", 20)
     assert "All files together may hold" in sent(controller, ("slurm.conf", CONF), status=400)
     monkeypatch.undo()

@@ -1,14 +1,19 @@
 """Files with what Slurm's commands printed, as commands are given them."""
 
-import gzip
 import sys
 from pathlib import Path
 
 from django.core.management.base import CommandError
 
+from scheduler_sim.engine.errors import InvalidTrace
+from scheduler_sim.engine.packed.unpack import unpacked_text
+
+MOST_BYTES = 2**30
+"""Of what a file holds; a month of queues, printed every minute, has some hundred megabytes."""
+
 
 def printed_text(name: str) -> str:
-    """Return the text of a file, unpacked where its name ends in .gz; `-` is standard input.
+    """Return the text of a file, unpacked (gzip, bzip2, xz, zstd, a zip of one file); `-` is standard input.
 
     Raises:
         CommandError: it cannot be read.
@@ -16,11 +21,11 @@ def printed_text(name: str) -> str:
     try:
         if name == "-":
             return sys.stdin.read()
-        content = Path(name).read_bytes()
-        return (gzip.decompress(content) if name.endswith(".gz") else content).decode("utf-8", "replace")
-    except (OSError, EOFError) as error:
-        reason = getattr(error, "strerror", None) or "it is damaged"
-        raise CommandError(f"{name} cannot be read: {reason}.") from error
+        return unpacked_text(name, Path(name).open("rb"), MOST_BYTES).decode("utf-8", "replace")
+    except InvalidTrace as error:
+        raise CommandError(str(error)) from error
+    except OSError as error:
+        raise CommandError(f"{name} cannot be read: {error.strerror}.") from error
 
 
 def storing_told(stored: str | None, *, is_new: bool, known: str) -> str:

@@ -6,9 +6,13 @@ from typing import Any
 
 import yaml
 
-from scheduler_sim.engine.errors import InvalidCluster, InvalidSite
+from scheduler_sim.engine.errors import InvalidCluster, InvalidSite, InvalidTrace
 from scheduler_sim.engine.lines import line_in
+from scheduler_sim.engine.packed.unpack import unpacked_name, unpacked_text
 from scheduler_sim.engine.sites.site import Site
+
+LARGEST_FILE = 64 * 2**20
+"""Bytes; the files of the largest sites have a few megabytes."""
 
 MOST_VALUES = 5_000_000
 """A text whose references stand for more values is taken for an attack."""
@@ -48,7 +52,7 @@ def read_site(text: str, *, name: str = "site") -> Site:
     """
     document, line_of = read_document(text, name=name)
     try:
-        return Site.from_json({"name": Path(name).stem, **document})
+        return Site.from_json({"name": Path(unpacked_name(name)).stem, **document})
     except InvalidSite as error:
         line = line_of(error.path)
         key = f"{error.path}: " if "." in error.path and not str(error).startswith(error.path) else ""
@@ -57,18 +61,30 @@ def read_site(text: str, *, name: str = "site") -> Site:
         raise InvalidCluster(f"{name}: {error}") from error
 
 
+def file_bytes(file: Path) -> bytes:
+    """Return what a file holds, unpacked (gzip, bzip2, xz, zstd, a zip of one file), UTF-16 as UTF-8.
+
+    Raises:
+        InvalidCluster: it cannot be read, is damaged, or holds more than `LARGEST_FILE`.
+    """
+    try:
+        return unpacked_text(str(file), file.open("rb"), LARGEST_FILE)
+    except InvalidTrace as error:
+        raise InvalidCluster(str(error)) from error
+    except OSError as error:
+        raise InvalidCluster(f"{file} cannot be read: {error.strerror}.") from error
+
+
 def file_text(file: Path) -> str:
     """Return the text of a file in UTF-8.
 
     Raises:
-        InvalidCluster: it cannot be read.
+        InvalidCluster: as `file_bytes`, or it is none.
     """
     try:
-        return file.read_text(encoding="utf-8-sig")
+        return file_bytes(file).decode()
     except UnicodeDecodeError as error:
         raise InvalidCluster(f"{file} is not a text in UTF-8.") from error
-    except OSError as error:
-        raise InvalidCluster(f"{file} cannot be read: {error.strerror}.") from error
 
 
 def read_site_file(file: Path) -> Site:

@@ -6,11 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from scheduler_sim.engine.errors import InvalidCluster
+from scheduler_sim.engine.packed.unpack import unpacked_name
 from scheduler_sim.engine.sites.documents import read_site_file
 from scheduler_sim.engine.sites.reading import Note
 from scheduler_sim.engine.sites.site import Site
 from scheduler_sim.engine.sites.slurm_files import SOURCES, read_slurm_site, slurm_text
 from scheduler_sim.engine.sites.slurm_reserved import COLUMNS, COMMAND
+
+DESCRIBED_BY = (".yaml", ".yml", ".json")
+"""How names of descriptions end, before what says that they are packed."""
 
 _HEAD = 4096
 """Characters at the beginning of a file that tell what it is."""
@@ -128,8 +132,6 @@ def _take(found: dict[str, Path], kind: str, file: Path) -> None:
 
 
 def _kind(file: Path, text: str) -> str:
-    if text.startswith("\x1f\ufffd"):
-        raise InvalidCluster(f"{file.name} is compressed; unpack it first.")
     head = text.lstrip()[:_HEAD]
     columns = {one.strip().lower() for one in head.partition("\n")[0].split("|")}
     starts: Mapping[str, bool] = {
@@ -142,7 +144,7 @@ def _kind(file: Path, text: str) -> str:
         "events": {"nodename", "timestart", "state"} <= columns,
         "topology": _SWITCH.search(text) is not None and not _NODES.search(text),
         "dump": _DUMPED.search(text) is not None,
-        "description": file.suffix.lower() in (".yaml", ".yml", ".json") or head.startswith("{"),
+        "description": Path(unpacked_name(file.name)).suffix.lower() in DESCRIBED_BY or head.startswith("{"),
     }
     kind = next((kind for kind, is_it in starts.items() if is_it), "")
     if kind:
@@ -164,10 +166,10 @@ def _configuration(texts: Mapping[Path, str]) -> dict[str, Path]:
     included = {Path(name).name for text in texts.values() for name in _INCLUDE.findall(text)}
     found: dict[str, Path] = {}
     for file, text in texts.items():
-        if file.name in included:
+        if unpacked_name(file.name) in included:
             continue
         lines = [line for line in text.splitlines() if _SETTING.match(line)]
-        is_gres = file.name.lower() == "gres.conf" or all(map(_GRES.match, lines))
+        is_gres = unpacked_name(file.name).lower() == "gres.conf" or all(map(_GRES.match, lines))
         _take(found, "gres" if is_gres else "configuration", file)
     if texts and not found:
         names = ", ".join(file.name for file in texts)

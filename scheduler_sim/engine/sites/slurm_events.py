@@ -5,7 +5,7 @@ Source: https://slurm.schedmd.com/sacctmgr.html, EVENT SPECIFIC FORMAT (22.05 to
 
 from scheduler_sim.engine.clusters.hosts import expand_hosts, most_named
 from scheduler_sim.engine.errors import InvalidCluster
-from scheduler_sim.engine.sites.reading import Draft
+from scheduler_sim.engine.sites.reading import Draft, Place
 from scheduler_sim.engine.sites.slurm_accounts import table
 from scheduler_sim.engine.sites.slurm_show import instant
 
@@ -22,7 +22,7 @@ def read_events(text: str, draft: Draft, *, name: str, zero_at: float | None) ->
     """Take what `sacctmgr show event -P` printed into a site, as outages of its nodes.
 
     Events of the cluster as a whole say nothing of nodes. What follows from a state is taken from its first part, or
-    the first that says anything.
+    the first that says anything. What ended before time 0 is left out, and counted in a note.
 
     Args:
         zero_at: the instant of time 0 of the site, in seconds since 1970; None where no node was away.
@@ -30,6 +30,7 @@ def read_events(text: str, draft: Draft, *, name: str, zero_at: float | None) ->
     Raises:
         InvalidCluster: a text that is none of it, or nodes that were away before time 0 is known.
     """
+    over = 0
     for place, row in table(text, draft, name, {"nodename", "timestart", "timeend", "state"}):
         if not row["nodename"]:
             continue
@@ -50,6 +51,9 @@ def read_events(text: str, draft: Draft, *, name: str, zero_at: float | None) ->
         end = None if lasts else place.read("TimeEnd", row["timeend"], instant)
         if start is None or (end is None and not lasts):
             continue
+        if end is not None and end <= zero_at:
+            over += 1
+            continue
         draft.places["outages", row["nodename"]] = place
         draft.outages.append(
             {
@@ -60,3 +64,5 @@ def read_events(text: str, draft: Draft, *, name: str, zero_at: float | None) ->
                 "reason": row.get("reason", ""),
             }
         )
+    if over:
+        Place(draft, name, 0).note(f"{over:,} outages", "ended before time 0: left out")

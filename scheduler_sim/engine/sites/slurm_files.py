@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from scheduler_sim.engine.errors import InvalidCluster
+from scheduler_sim.engine.packed.unpack import ENDINGS
 from scheduler_sim.engine.sites import (
     slurm_accounts,
     slurm_conf,
@@ -12,11 +13,9 @@ from scheduler_sim.engine.sites import (
     slurm_show,
     slurm_topology,
 )
+from scheduler_sim.engine.sites.documents import file_bytes
 from scheduler_sim.engine.sites.reading import Draft, Note
 from scheduler_sim.engine.sites.site import Site
-
-LARGEST_FILE = 64 * 2**20
-"""Bytes; the files of the largest sites have a few megabytes."""
 
 Reader = Callable[..., None]
 
@@ -91,27 +90,25 @@ def read_slurm_site(
 
 
 def slurm_text(file: Path) -> str:
-    """Return the text of a file of Slurm.
+    """Return the text of a file of Slurm, unpacked, with a mark in place of bytes that no text holds.
 
     Raises:
-        InvalidCluster: a file that cannot be read or is too large.
+        InvalidCluster: a file that cannot be read, is damaged, or is too large.
     """
-    try:
-        if file.stat().st_size > LARGEST_FILE:
-            raise InvalidCluster(f"{file} is larger than {LARGEST_FILE // 2**20} MB.")
-        return _printable(file)
-    except OSError as error:
-        raise InvalidCluster(f"{file} cannot be read: {error.strerror}.") from error
+    return file_bytes(file).decode("utf-8", "replace").replace("\0", "\ufffd")
 
 
 def _included(folder: Path, name: str) -> str:
-    """Return an included file's text; only files of the folder of the one that includes them are looked at."""
+    """Return an included file's text; only files of the folder of the one that includes them are looked at.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     file = folder / Path(name).name
-    if file.stat().st_size > LARGEST_FILE:
-        raise OSError("it is too large")
-    return _printable(file)
-
-
-def _printable(file: Path) -> str:
-    """Return a file's text with a mark in place of bytes that no text holds."""
-    return file.read_text(encoding="utf-8-sig", errors="replace").replace("\0", "\ufffd")
+    if not file.exists():
+        file = next((packed for end in sorted(ENDINGS) if (packed := folder / f"{file.name}{end}").exists()), file)
+    file.stat()  # its own words where it is missing
+    try:
+        return slurm_text(file)
+    except InvalidCluster as error:
+        raise OSError(str(error).rstrip(".")) from error

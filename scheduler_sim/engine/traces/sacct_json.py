@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from scheduler_sim.engine.errors import InvalidTrace
+from scheduler_sim.engine.packed.spool import pieces
 from scheduler_sim.engine.traces.audit import Audit
 from scheduler_sim.engine.traces.delimited import BrokenLines, Metered, TableBuilder
 from scheduler_sim.engine.traces.documents import HEAD_LINES
 from scheduler_sim.engine.traces.source import MAX_LINE_BYTES, Source
-from scheduler_sim.engine.traces.spool import pieces
 from scheduler_sim.engine.traces.table import Table
 
 ARRAY_LIMIT = "ArrayTaskLimit"

@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from scheduler_sim.engine.errors import InvalidTrace, listed
-from scheduler_sim.engine.traces.spool import CHUNK, head_of, pieces, spooled
-from scheduler_sim.engine.traces.unpack import as_utf8, unpack
+from scheduler_sim.engine.packed.spool import CHUNK, head_of, pieces, spooled
+from scheduler_sim.engine.packed.unpack import as_utf8, unpack
 
 MAX_BYTES = 2 * 1024**3
 """The largest trace that is read, after decompression, unless a caller says otherwise."""

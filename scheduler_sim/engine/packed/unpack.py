@@ -9,16 +9,17 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import BinaryIO
 
-import pyarrow as pa
-
 from scheduler_sim.engine.errors import InvalidTrace
-from scheduler_sim.engine.traces.spool import CHUNK, head_of, pieces, size_of, spooled
+from scheduler_sim.engine.packed.spool import CHUNK, head_of, pieces, size_of, spooled
 
 MAX_RATIO = 200
 """The largest expansion of a packed file; real logs reach about 20, a gzip bomb 1,000."""
 
 MAX_LAYERS = 4
 """How many times over a file may be packed."""
+
+ENDINGS = frozenset((".gz", ".bz2", ".xz", ".zst", ".zip"))
+"""How names of packed files end."""
 
 _RATIO_APPLIES_FROM = 16 * 1024**2
 _HEAD = 1000
@@ -36,8 +37,8 @@ _FOREIGN: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x04\x22\x4d\x18", "packed by lz4; unpack it first"),
     (0, b"LZIP", "packed by lzip; unpack it first"),
     (257, b"ustar", "a tar archive; unpack it first"),
-    (0, b"SQLite format 3\0", "an SQLite database, not a trace"),
-    (0, b"%PDF-", "a PDF document, not a trace"),
+    (0, b"SQLite format 3\0", "an SQLite database, which is not read"),
+    (0, b"%PDF-", "a PDF document, which is not read"),
     (0, b"\xd0\xcf\x11\xe0", "an old office document; save it as csv"),
     (0, b"ARROW1", "an Arrow (feather) file; save it as parquet"),
     (0, b"\x89HDF\r\n", "an HDF5 file; save it as parquet or csv"),
@@ -73,6 +74,29 @@ def unpack(name: str, raw: BinaryIO, max_bytes: int) -> BinaryIO:
     except BaseException:
         data.close()
         raise
+
+
+def unpacked_text(name: str, raw: BinaryIO, max_bytes: int) -> bytes:
+    """Return the bytes of a text, unpacked as `unpack` says and as UTF-8 where a byte order mark says what else it is.
+
+    `raw` is closed.
+
+    Raises:
+        InvalidTrace: as `unpack` and `as_utf8`, or a file that is not packed and larger than `max_bytes`.
+    """
+    if size_of(raw) > max_bytes:
+        raw.close()
+        raise InvalidTrace(f"{name} is larger than the limit of {max_bytes:,} bytes.")
+    with as_utf8(name, unpack(name, raw, max_bytes), max_bytes) as data:
+        data.seek(0)
+        return data.read()
+
+
+def unpacked_name(name: str) -> str:
+    """Return a name without the endings of what packs files: `slurm.conf` of `slurm.conf.gz`."""
+    while (ending := next((one for one in ENDINGS if name.lower().endswith(one)), "")) and len(name) > len(ending):
+        name = name[: -len(ending)]
+    return name
 
 
 def as_utf8(name: str, data: BinaryIO, max_bytes: int) -> BinaryIO:
@@ -153,7 +177,7 @@ def _guarded(name: str, kind: str, chunks: Iterator[bytes], packed: int, max_byt
             if unpacked > max_bytes:
                 raise InvalidTrace(f"{name} expands to more than the limit of {max_bytes:,} bytes.")
             if unpacked > max(_RATIO_APPLIES_FROM, MAX_RATIO * packed):
-                raise InvalidTrace(f"{name} expands more than {MAX_RATIO} times, which no trace does.")
+                raise InvalidTrace(f"{name} expands more than {MAX_RATIO} times, which no log does.")
             yield chunk
     except InvalidTrace:
         raise
@@ -209,6 +233,8 @@ def _streams(
 
 
 def _unzstd(_name: str, file: BinaryIO) -> Iterator[bytes]:
+    import pyarrow as pa
+
     file.seek(0)
     with pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd") as stream:
         while chunk := stream.read(CHUNK):
@@ -221,7 +247,7 @@ def _unzip(name: str, file: BinaryIO) -> Iterator[bytes]:
         if any(entry.filename == "[Content_Types].xml" for entry in members):
             raise InvalidTrace(f"{name} is an office document; save it as csv.")
         if len(members) != 1:
-            raise InvalidTrace(f"{name} is a zip archive of {len(members)} files, and a trace is one.")
+            raise InvalidTrace(f"{name} is a zip archive of {len(members)} files; pack one alone.")
         if members[0].flag_bits & 1:
             raise InvalidTrace(f"{name} is a zip archive with a password; unpack it first.")
         try:
