@@ -141,7 +141,8 @@ def read(tasks: int) -> str:
     """Ask the last run of this workload what people ask, and return a line for each question."""
     from django.test import Client
 
-    from apps.live.exchange.exports import results_export, stream
+    from apps.live.exchange.exports import results_export
+    from apps.live.exchange.streams import stream
     from apps.results.models import Run, SchedulerResult
     from apps.results.verification import run_verify
     from apps.tasks.models import Task

@@ -69,7 +69,7 @@ def main(kills: int, seed: int, played: str) -> None:
     from django.db import connections
     from django.db.models import Sum
 
-    from apps.live.exchange import exports
+    from apps.live.exchange import exports, streams
     from apps.live.play import runner
     from apps.live.play.configuration import RunConfiguration
     from apps.live.play.launch import run_create
@@ -126,7 +126,7 @@ def main(kills: int, seed: int, played: str) -> None:
         digest = hashlib.sha256()
         run = Run.objects.get(pk=key)
         for export in (exports.results_export(run), exports.attempts_export(run)):
-            for chunk in exports.stream(export, "csv"):
+            for chunk in streams.stream(export, "csv"):
                 digest.update(chunk)
         return digest.hexdigest()
 

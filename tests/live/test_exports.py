@@ -16,7 +16,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.live.exchange import exports
+from apps.live.exchange import exports, streams
 from apps.live.exchange.files import file_write
 from apps.results.models import SchedulerResult
 from apps.tasks.models import Task, Workload
@@ -97,7 +97,7 @@ def test_memory_and_queries_follow_the_chunks(monkeypatch: pytest.MonkeyPatch) -
     run = make_run(10)
     monkeypatch.setattr(exports, "CHUNK_ROWS", 5)
     with CaptureQueriesContext(connection) as captured:
-        pieces = list(exports.stream(exports.results_export(run), "csv"))
+        pieces = list(streams.stream(exports.results_export(run), "csv"))
     assert len(pieces) == 4
     assert len(captured) == 6
 

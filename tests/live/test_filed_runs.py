@@ -11,7 +11,8 @@ import pytest
 from django.test import Client
 
 from apps.dashboard.answers.group_tasks import group_tasks
-from apps.live.exchange.exports import CannotExport, attempts_export, history_rows, results_export, stream
+from apps.live.exchange.exports import attempts_export, history_rows, results_export
+from apps.live.exchange.streams import CannotExport, stream
 from apps.live.models import SimulationState
 from apps.live.play import file_writer
 from apps.live.play.integrity import run_check

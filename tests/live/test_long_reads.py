@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 
-from apps.live.exchange import exports
+from apps.live.exchange import exports, streams
 from apps.results.models import Run, SchedulerResult
 from apps.results.services import deletions_finish, run_delete
 from apps.results.verification import run_verify
@@ -48,7 +48,7 @@ def delete(run: Run) -> None:
 def test_an_export_beside_a_deletion_holds_every_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exports, "CHUNK_ROWS", 3)
     run = make_run(10)
-    pieces = exports.stream(exports.results_export(run), "jsonl")
+    pieces = streams.stream(exports.results_export(run), "jsonl")
     lines = next(pieces).splitlines()
     elsewhere(lambda: delete(run))
     lines += [line for piece in pieces for line in piece.splitlines()]
@@ -59,9 +59,9 @@ def test_an_export_beside_a_deletion_holds_every_row(monkeypatch: pytest.MonkeyP
 
 def test_an_export_after_a_deletion_is_refused(tmp_path: Path) -> None:
     run = make_run(3)
-    chunks = exports.stream(exports.results_export(run), "csv")
+    chunks = streams.stream(exports.results_export(run), "csv")
     run_delete(run=run)
-    with pytest.raises(exports.CannotExport, match="was deleted"):
+    with pytest.raises(streams.CannotExport, match="was deleted"):
         next(chunks)
 
 

@@ -10,7 +10,8 @@ from django.test import Client
 
 from apps.dashboard.runs.charts import run_charts
 from apps.dashboard.schedule.strips import Strip
-from apps.live.exchange.exports import groups_export, metrics_export, stream
+from apps.live.exchange.exports import groups_export, metrics_export
+from apps.live.exchange.streams import stream
 from apps.live.terminal.reports import DOCUMENT_FIGURES
 from apps.metrics.models import GroupMetric, Metric
 from apps.results.models import Run

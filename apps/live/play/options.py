@@ -1,6 +1,6 @@
 """What an option of a run is: its name, what it may be, and the one sentence that refuses anything else.
 
-The options themselves are the fields of the classes in `configuration.py`, one annotated line each. Command, API, form,
+The options themselves are the fields of the classes in `run_options.py`, one annotated line each. Command, API, form,
 study files, manifests, pages and the table in docs/configuration.md are derived from those lines, and every value is
 read by `Option.read`, so that a wrong one is refused by the same sentence wherever it is written.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from apps.live.exchange import exports
+from apps.live.exchange import exports, streams
 from apps.live.exchange.files import file_write
 from apps.results.errors import DomainError
 from apps.results.models import Run
@@ -119,8 +119,8 @@ class Command(SiteCommand):
         asked = " ".join(f"{kind} {options[kind]}" for kind in ("run", "workload") if options[kind])
         return f"{asked} to {options['output']}".strip()
 
-    def _stream(self, export: exports.Export, options: dict[str, Any]) -> Iterator[bytes]:
-        return exports.stream(export, options["format"], raw=options["raw"])
+    def _stream(self, export: streams.Export, options: dict[str, Any]) -> Iterator[bytes]:
+        return streams.stream(export, options["format"], raw=options["raw"])
 
     def _workload(self, options: dict[str, Any]) -> Workload:
         if options["run"] and options["workload"]:
