@@ -15,9 +15,9 @@ from apps.results.api import (
 )
 from apps.studies.purchase.asking import PurchaseView
 from apps.tasks.api import TaskViewSet, WorkloadImportViewSet, WorkloadViewSet
-from apps.tasks.forecast_api import ForecastViewSet
-from apps.tasks.site_api import SiteViewSet
-from apps.tasks.trial_api import ForecastTrialViewSet
+from apps.tasks.forecasts.api import ForecastViewSet
+from apps.tasks.forecasts.trial_api import ForecastTrialViewSet
+from apps.tasks.sites.api import SiteViewSet
 from apps.training.api import PolicySearchView, TrainedModelViewSet, TrainingDataViewSet, TrainingView
 from scheduler_sim.accounts.api import AuditEntryViewSet
 from scheduler_sim.background.api import JobViewSet

@@ -63,10 +63,6 @@ class GroupMetricQuerySet(models.QuerySet):
         """Return the groups of one kind under one policy of a run."""
         return self.filter(run=run, grouped_by=grouped_by, scheduler=scheduler)
 
-    def losers_first(self) -> "GroupMetricQuerySet":
-        """Order by how much later the tasks complete than under the base, most of all first."""
-        return self.order_by("-difference", "id")
-
     @alters_data
     def bulk_create_columns(self, *, run_id: int, figures: Mapping[str, Mapping[str, Any]]) -> int:
         """Write figures given as columns by policy by the database's quickest way, and return how many rows."""

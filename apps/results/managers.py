@@ -274,10 +274,6 @@ class SchedulerResultQuerySet(OfRunsQuerySet):
     HOLDS = PLACEMENTS
     KEYS = ("task_id", "scheduler")
 
-    def for_scheduler(self, name: str) -> "SchedulerResultQuerySet":
-        """Only those of one policy."""
-        return self.filter(scheduler=name)
-
     def stored_attempts(self) -> int:
         """Return how many attempts are stored beside these: of tasks with several, and of all that may change width."""
         # Policies bring Numba, for which commands that play nothing would wait.

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from apps.tasks.models import ForecastTrial, Series, Site, StartForecast, Task, TaskRequest, Workload, WorkloadImport
-from apps.tasks.site_services import site_delete, site_store
+from apps.tasks.sites.services import site_delete, site_store
 from scheduler_sim.engine import EngineError, sites
 from scheduler_sim.web.admin import BigTableAdmin, KeyOrderedAdmin, NumberedAdmin, ReadOnlyAdmin, RecentChoices
 

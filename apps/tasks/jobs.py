@@ -107,7 +107,7 @@ class ForecastKind(ForecastingKind):
     def work(self, job: Job) -> str | None:
         """Make it."""
         # What plays loads the engine, and other commands ask only which kinds there are.
-        from apps.tasks.forecasts import forecast_document, forecast_make
+        from apps.tasks.forecasts.starts import forecast_document, forecast_make
 
         asked = self.asked(job)
         with limited_by("FORECAST"):
@@ -132,7 +132,7 @@ class TrialKind(ForecastingKind):
 
     def work(self, job: Job) -> str | None:
         """Make it; what is known is kept after each instant."""
-        from apps.tasks.forecast_trials import trial_make
+        from apps.tasks.forecasts.trials import trial_make
 
         asked = self.asked(job)
         if asked.history is None:

@@ -4,7 +4,11 @@ from django.conf import settings
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from apps.tasks import forecast_pages, site_making, site_pages, trial_pages, views
+from apps.tasks import views
+from apps.tasks.forecasts import pages as forecast_pages
+from apps.tasks.forecasts import trial_pages
+from apps.tasks.sites import making as site_making
+from apps.tasks.sites import pages as site_pages
 from scheduler_sim.web.addresses import charted, rows_of
 
 WORKLOAD = charted(

@@ -11,13 +11,13 @@ from scheduler_sim import engine
 from scheduler_sim.engine.clusters.presets import load_cluster
 from scheduler_sim.engine.measuring.groups import (
     LARGEST,
+    Grouped,
     GroupFigures,
     Grouping,
     group_changes,
-    group_figures,
     groupings,
 )
-from scheduler_sim.engine.measuring.metrics import TaskFigures
+from scheduler_sim.engine.measuring.metrics import Observed, TaskFigures
 from scheduler_sim.engine.numerics.paired import BATCHES, task_difference
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.whatif import scale_load
@@ -47,6 +47,11 @@ def play(workload: engine.Workload, cluster: str = "hpc-16") -> dict[str, Simula
     return played
 
 
+def group_figures(simulations: dict[str, Simulation], **scored: Any) -> dict[str, GroupFigures]:
+    grouped = Grouped(simulations, **scored)
+    return {name: grouped.figures(Observed(simulation)) for name, simulation in simulations.items()}
+
+
 def rows_of(figures: GroupFigures, by: str) -> dict[str, dict[str, Any]]:
     chosen = np.flatnonzero(figures.grouped_by == by)
     return {figures.name[row]: {name: column[row] for name, column in vars(figures).items()} for row in chosen}
@@ -58,7 +63,7 @@ def test_each_group_has_the_figures_of_its_tasks_alone(tasks: int, users: int, s
     workload = make_workload(tasks, users=users, seed=seed)
     played = play(workload)
     scored = np.arange(tasks) >= part * tasks
-    found = dict(group_figures(played, scored=scored))
+    found = group_figures(played, scored=scored)
     assert list(found) == list(POLICIES)
     base = played["fcfs"].outcome().finish_time
     for policy, simulation in played.items():
@@ -88,7 +93,7 @@ def test_each_group_has_the_figures_of_its_tasks_alone(tasks: int, users: int, s
 
 def test_the_groups_of_a_grouping_hold_every_task_once() -> None:
     workload = make_workload(500)
-    for _, figures in group_figures(play(workload)):
+    for figures in group_figures(play(workload)).values():
         for by in ("user", "queue", "size", "length", "hour"):
             assert figures.task_count[figures.grouped_by == by].sum() == 500
 
@@ -104,7 +109,7 @@ def test_beyond_the_largest_groups_all_others_are_one() -> None:
 
 def test_a_text_that_is_not_stated_is_a_group_without_a_name() -> None:
     workload = make_workload(6, user=["a", "", "a", "", "", "b"])
-    figures = dict(group_figures(play(workload)))["sjf"]
+    figures = group_figures(play(workload))["sjf"]
     assert {name: row["task_count"] for name, row in rows_of(figures, "user").items()} == {"": 3, "a": 2, "b": 1}
     assert set(figures.merged_count.tolist()) == {0}
 
@@ -117,7 +122,7 @@ def test_what_a_workload_does_not_state_is_no_grouping() -> None:
 def test_a_workload_with_requests_is_grouped_by_qos() -> None:
     asked = Requests.blank(4, qos=Labels.from_texts(["high", "low", "low", "high"]))
     workload = make_workload(4, requests=asked)
-    figures = dict(group_figures(play(workload)))["sjf"]
+    figures = group_figures(play(workload))["sjf"]
     assert {name: row["task_count"] for name, row in rows_of(figures, "qos").items()} == {"high": 2, "low": 2}
 
 
@@ -153,7 +158,7 @@ def test_the_p_value_is_that_of_students_t_over_the_spans_corrected_for_all_grou
 
     workload = make_workload(700, users=4)
     played = play(workload)
-    rows = rows_of(dict(group_figures(played))["sjf"], "user")
+    rows = rows_of(group_figures(played)["sjf"], "user")
     finish = {name: simulation.outcome().finish_time for name, simulation in played.items()}
     expected = []
     for name in rows:
@@ -172,14 +177,14 @@ def test_tasks_that_some_policy_has_not_finished_count_for_none() -> None:
     half.advance(until_time=float(np.median(workload.arrival_time)))
     finished = int((~np.isnan(half.outcome().finish_time)).sum())
     assert 0 < finished < 50
-    for _, figures in group_figures({**played, "sjf": half}):
+    for figures in group_figures({**played, "sjf": half}).values():
         assert figures.task_count[figures.grouped_by == "user"].sum() == finished
 
 
 def test_a_run_in_which_nothing_finished_has_no_groups() -> None:
     workload = make_workload(5)
     simulation = Simulation(workload, load_cluster("hpc-16"), engine.parse_policy("fcfs"))
-    assert len(dict(group_figures({"fcfs": simulation}))["fcfs"].name) == 0
+    assert len(group_figures({"fcfs": simulation})["fcfs"].name) == 0
 
 
 @settings(max_examples=15, deadline=None)
@@ -213,7 +218,7 @@ def test_a_change_is_told_group_by_group_on_the_tasks_that_both_finished(tasks: 
 def test_without_a_change_the_groups_are_those_of_the_policy_against_itself() -> None:
     played = play(make_workload(300))
     before, after = group_changes(played["fcfs"], played["fcfs"])
-    for name, values in vars(dict(group_figures({"fcfs": played["fcfs"]}))["fcfs"]).items():
+    for name, values in vars(group_figures({"fcfs": played["fcfs"]})["fcfs"]).items():
         np.testing.assert_array_equal(vars(before)[name], values)
         np.testing.assert_array_equal(vars(after)[name], values)
 

@@ -19,7 +19,7 @@ from apps.studies.report.html import run_html, run_markdown
 from apps.studies.report.words import study_sentences
 from apps.tasks.models import Workload
 from apps.tasks.services import workload_import
-from apps.tasks.site_services import site_store
+from apps.tasks.sites.services import site_store
 from scheduler_sim.engine.sites import Site, add_site_nodes, read_slurm_site
 from tests.conftest import empty_caches
 from tests.files import written

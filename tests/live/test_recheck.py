@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from apps.live.play.recheck import TAG, Rule
 from apps.results.models import Run, SchedulerResult
 from apps.tasks.models import Site
-from apps.tasks.site_services import site_store
+from apps.tasks.sites.services import site_store
 from scheduler_sim.engine import sites
 
 pytestmark = pytest.mark.django_db(transaction=True)

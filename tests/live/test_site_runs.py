@@ -21,7 +21,7 @@ from apps.metrics.models import Metric
 from apps.results.models import Run, SchedulerResult
 from apps.tasks.errors import SiteError
 from apps.tasks.models import Site, Workload
-from apps.tasks.site_services import site_delete, site_store
+from apps.tasks.sites.services import site_delete, site_store
 from apps.tasks.stored_tasks import load_tasks
 from scheduler_sim.engine import sites
 from tests.files import written

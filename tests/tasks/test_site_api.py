@@ -7,8 +7,8 @@ from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from rest_framework.test import APIClient
 
-from apps.tasks import site_reading
 from apps.tasks.models import Site
+from apps.tasks.sites import reading as site_reading
 from tests.web.conftest import client_that_controls_runs, key_of
 
 pytestmark = pytest.mark.django_db

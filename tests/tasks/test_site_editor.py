@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from apps.tasks import site_editor
 from apps.tasks.models import Site
-from apps.tasks.site_editor import MOST_ROWS, SiteEditor
-from apps.tasks.site_services import site_store
+from apps.tasks.sites import editor as site_editor
+from apps.tasks.sites.editor import MOST_ROWS, SiteEditor
+from apps.tasks.sites.services import site_store
 from scheduler_sim.engine import sites
 from tests.web.conftest import client_that_controls_runs, make_run
 

@@ -9,11 +9,11 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from apps.tasks import site_reading
 from apps.tasks.errors import SiteError
 from apps.tasks.models import Site
-from apps.tasks.site_reading import ReadSite, site_read
-from apps.tasks.site_services import site_store
+from apps.tasks.sites import reading as site_reading
+from apps.tasks.sites.reading import ReadSite, site_read
+from apps.tasks.sites.services import site_store
 from scheduler_sim.accounts.models import AuditEntry
 from scheduler_sim.engine import sites
 from tests.web.conftest import client_that_controls_runs

@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.tasks.models import Site
-from apps.tasks.site_services import site_store
+from apps.tasks.sites.services import site_store
 from scheduler_sim.engine import sites
 from tests.files import written
 

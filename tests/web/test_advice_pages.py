@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 
 from apps.metrics.models import GroupMetric, Metric
 from apps.results.models import Run, SchedulerResult
-from apps.tasks.site_services import site_store
+from apps.tasks.sites.services import site_store
 from scheduler_sim.engine.sites import Site
 from tests.web.conftest import make_run
 

@@ -7,7 +7,7 @@ from django.test import Client
 
 from apps.results.models import Run
 from apps.tasks.models import Site
-from apps.tasks.site_services import site_store
+from apps.tasks.sites.services import site_store
 from scheduler_sim.accounts.models import AuditEntry
 from scheduler_sim.engine.sites import read_site
 from tests.web.conftest import client_that_controls_runs, make_run

@@ -8,11 +8,11 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from rest_framework.test import APIClient
 
-from apps.tasks import forecasts
-from apps.tasks.forecast_pages import lines
+from apps.tasks.forecasts import starts
+from apps.tasks.forecasts.pages import lines
 from apps.tasks.jobs import seldom
 from apps.tasks.models import StartForecast, Workload
-from apps.tasks.site_services import site_store
+from apps.tasks.sites.services import site_store
 from scheduler_sim.background import services
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.work import job_run
@@ -40,7 +40,7 @@ RESULT = {
     "cautions": ["Only few jobs tell."],
     "jobs": [
         {
-            **dict.fromkeys(forecasts.COLUMNS),
+            **dict.fromkeys(starts.COLUMNS),
             "job": "3",
             "user": "bob",
             "partition": "batch",
@@ -51,7 +51,7 @@ RESULT = {
             "latest": "1970-01-02T03:53:20+00:00",
         },
         {
-            **dict.fromkeys(forecasts.COLUMNS),
+            **dict.fromkeys(starts.COLUMNS),
             "job": "4",
             "user": "bob",
             "partition": "batch",
@@ -89,7 +89,7 @@ def test_a_queue_that_is_sent_is_forecast_and_shown(controller: User) -> None:
     assert "Only few jobs tell." in page
     assert "150 that ended before" in page
     rows = client.get(f"/forecasts/{asked.pk}/?format=csv").content.decode().splitlines()
-    assert rows[0] == ",".join(forecasts.COLUMNS)
+    assert rows[0] == ",".join(starts.COLUMNS)
     assert len(rows) == 3
     assert "queue.txt" in client.get("/forecasts/").content.decode()
 
@@ -97,7 +97,7 @@ def test_a_queue_that_is_sent_is_forecast_and_shown(controller: User) -> None:
 @pytest.mark.slow
 def test_the_job_makes_the_forecast() -> None:
     asked = {"site": make_site(), "queue": QUEUE.decode(), "file_name": "queue.txt", "queue_at": 100_000.0}
-    forecasts.forecast_ask(StartForecast(**asked, replicas=10))
+    starts.forecast_ask(StartForecast(**asked, replicas=10))
     job_run(Job.objects.get())
     result = StartForecast.objects.get().result
     assert result is not None
@@ -186,13 +186,13 @@ def test_large_queues_and_many_at_once_are_refused(
     api_of: Any, controller: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = api_of(controller)
-    monkeypatch.setattr(forecasts, "MOST_JOBS", 2)
+    monkeypatch.setattr(starts, "MOST_JOBS", 2)
     assert api.post("/api/v1/forecasts/", sent(), format="multipart").status_code == 400
     monkeypatch.undo()
     monkeypatch.setattr(services, "dispatch", lambda: 0)
-    monkeypatch.setattr(forecasts, "MOST_UNANSWERED", 0)
+    monkeypatch.setattr(starts, "MOST_UNANSWERED", 0)
     assert api.post("/api/v1/forecasts/", sent(), format="multipart").status_code == 409
-    monkeypatch.setattr("apps.tasks.forecast_api.MOST_BYTES", 10)
+    monkeypatch.setattr("apps.tasks.forecasts.api.MOST_BYTES", 10)
     assert api.post("/api/v1/forecasts/", sent(), format="multipart").status_code == 413
 
 

@@ -18,7 +18,7 @@ from apps.live.wire.messages import COMMANDS
 from apps.live.wire.routing import websocket
 from apps.results.models import Run, Study
 from apps.tasks.models import WorkloadImport
-from apps.tasks.site_services import site_store
+from apps.tasks.sites.services import site_store
 from apps.training.models import TrainedModel, TrainingData
 from scheduler_sim.accounts.models import AuditEntry
 from scheduler_sim.background.models import Job

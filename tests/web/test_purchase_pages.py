@@ -16,7 +16,7 @@ from apps.results.models import Run
 from apps.studies.purchase.outcome import PurchaseOutcome
 from apps.studies.purchase.request import PURCHASE_OPTIONS, PurchaseRequest
 from apps.studies.purchase.searching import purchase_search
-from apps.tasks.site_services import site_store
+from apps.tasks.sites.services import site_store
 from scheduler_sim.background import kinds
 from scheduler_sim.background.models import Job
 from scheduler_sim.engine.sites import Site

@@ -10,11 +10,11 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from apps.tasks import forecast_trials, forecasts
-from apps.tasks.forecast_trials import MOST_REPLICAS, REPLICAS, trial_document, trial_make
+from apps.tasks.forecasts import starts, trials
+from apps.tasks.forecasts.trials import MOST_REPLICAS, REPLICAS, trial_document, trial_make
 from apps.tasks.models import ForecastTrial, Site, Workload
 from apps.tasks.services import workload_find_or_import
-from apps.tasks.site_services import site_store
+from apps.tasks.sites.services import site_store
 from scheduler_sim.background import services
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.work import job_run
@@ -100,7 +100,7 @@ def test_a_trial_is_asked_for_followed_and_shown(controller: User, site: Site, h
     assert list(charts) == ["calibration", "errors"]
     assert charts["calibration"]["series"][0]["y"] == [one["share"] for one in document["deciles"]]
     rows = client.get(f"{address}?format=csv").content.decode().splitlines()
-    assert rows[0].split(",") == list(forecast_trials.COLUMNS)
+    assert rows[0].split(",") == list(trials.COLUMNS)
     assert [row.split(",")[:2] for row in rows[1:4]] == [["all", ""], ["partition", "batch"], ["partition", "gpu"]]
     assert "50.0%" in client.get("/forecasts/trials/").content.decode()
     assert client.get(f"{address}charts/errors.csv").status_code == 200
@@ -134,7 +134,7 @@ def test_the_api_takes_a_trial_and_tells_how_far_it_is(
     answer = api.post("/api/v1/forecast-trials/", sent, format="multipart")
     assert answer.status_code == 202
     found = api.get(answer.headers["Location"]).json()
-    assert (found["status"], found["result"], found["instants"]) == ("queued", None, forecast_trials.INSTANTS)
+    assert (found["status"], found["result"], found["instants"]) == ("queued", None, trials.INSTANTS)
     assert "queues" not in found
     plain = api.post("/api/v1/forecast-trials/", {"site": "small", "history": history.pk}, format="json")
     assert plain.status_code == 202
@@ -171,16 +171,16 @@ def test_many_and_large_ones_are_refused(
 ) -> None:
     api = api_of(controller)
     sent = {"site": "small", "history": history.pk, "squeue": SimpleUploadedFile("q.txt", QUEUES)}
-    monkeypatch.setattr(forecasts, "MOST_UNANSWERED", 0)
+    monkeypatch.setattr(starts, "MOST_UNANSWERED", 0)
     assert api.post("/api/v1/forecast-trials/", sent, format="multipart").status_code == 409
-    monkeypatch.setattr("apps.tasks.trial_api.MOST_BYTES", 10)
+    monkeypatch.setattr("apps.tasks.forecasts.trial_api.MOST_BYTES", 10)
     sent["squeue"] = SimpleUploadedFile("q.txt", QUEUES)
     assert api.post("/api/v1/forecast-trials/", sent, format="multipart").status_code == 413
 
 
 @pytest.mark.slow
 def test_the_job_tries_forecasts_that_hold_where_every_task_is_alike(site: Site, history: Workload) -> None:
-    asked = forecast_trials.trial_ask(ForecastTrial(site=site, history=history, instants=2, replicas=10))
+    asked = trials.trial_ask(ForecastTrial(site=site, history=history, instants=2, replicas=10))
     job = job_run(Job.objects.get())
     assert (job.status, job.error) == (Job.Status.FINISHED, "")
     asked.refresh_from_db()

@@ -12,7 +12,7 @@ from apps.live.models import WhatIf
 from apps.live.what_if.question import question
 from apps.results.models import Run
 from apps.tasks.models import Task
-from apps.tasks.site_services import site_store
+from apps.tasks.sites.services import site_store
 from scheduler_sim.background.kinds import find
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.work import job_run

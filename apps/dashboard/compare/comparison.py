@@ -39,7 +39,6 @@ class Difference:
     label: str
     paired: TaskDifference
     total: Metric | None
-    base_total: Metric | None
 
 
 class Comparison:
@@ -126,9 +125,7 @@ class Comparison:
                 of_base.completion_time[one][order],
                 placements(contestant.run, contestant.scheduler).completion_time[other][order],
             )
-            found.append(
-                Difference(contestant, self.label(contestant), paired, self.total(contestant), self.total(self.base))
-            )
+            found.append(Difference(contestant, self.label(contestant), paired, self.total(contestant)))
         return sorted(found, key=lambda one: np.inf if one.paired.mean is None else one.paired.mean)
 
     def charts(self, differences: Sequence[Difference]) -> dict[str, Chart]:

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from apps.results.errors import DomainError
 from apps.tasks.errors import SiteError
-from apps.tasks.site_services import site_store, texts_check
+from apps.tasks.sites.services import site_store, texts_check
 from scheduler_sim.engine import sites
 
 CALLED = "The description"

@@ -16,7 +16,7 @@ from apps.live.play.race_options import RACE_ASKED
 from apps.live.request import RunCreateSerializer
 from apps.results.models import Run
 from apps.tasks.models import Site, Workload
-from apps.tasks.site_reading import MOST_DESCRIBED_BYTES
+from apps.tasks.sites.reading import MOST_DESCRIBED_BYTES
 from scheduler_sim import engine
 
 MOST_WORKLOADS = 200

@@ -19,7 +19,7 @@ from apps.tasks.errors import SeriesError
 from apps.tasks.models import Site, Workload
 from apps.tasks.series_services import series_document, series_named, series_restore
 from apps.tasks.services import SAMPLE, workload_find_or_import, workload_generate, workload_sample
-from apps.tasks.site_services import site_store
+from apps.tasks.sites.services import site_store
 from scheduler_sim import engine
 from scheduler_sim.columnar.digests import json_digest
 from scheduler_sim.engine import sites

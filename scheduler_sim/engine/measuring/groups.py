@@ -4,7 +4,7 @@ All groups of a policy are computed at once from sorted columns, in O(n log n) f
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -210,18 +210,6 @@ class Grouped:
         later = simulation.workload.arrival_time[rows] - self._came
         difference = simulation.outcome().finish_time[rows] - self._base - later
         return _joined(self._every, _Tasks.of(observed, rows, difference))
-
-
-def group_figures(
-    simulations: Mapping[str, Simulation], *, scored: BoolArray | None = None
-) -> Iterator[tuple[str, GroupFigures]]:
-    """Yield the figures of every policy's groups, which `Grouped` tells of.
-
-    The same tasks stand behind the figures of all policies.
-    """
-    grouped = Grouped(simulations, scored=scored)
-    for name, simulation in simulations.items():
-        yield name, grouped.figures(Observed(simulation))
 
 
 def group_changes(

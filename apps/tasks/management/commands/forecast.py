@@ -10,7 +10,15 @@ from django.utils.timezone import is_naive, make_aware
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from apps.tasks.forecasts import COLUMNS, cautions, expectation, forecast_document, forecast_make, forecast_rows, iso
+from apps.tasks.forecasts.starts import (
+    COLUMNS,
+    cautions,
+    expectation,
+    forecast_document,
+    forecast_make,
+    forecast_rows,
+    iso,
+)
 from apps.tasks.management.forecasting import ForecastingCommand
 from apps.tasks.management.printed import printed_text
 from apps.tasks.models import Site

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from apps.tasks.errors import SiteError
 from apps.tasks.management.printed import storing_told
-from apps.tasks.site_services import site_store
+from apps.tasks.sites.services import site_store
 from scheduler_sim.display.commands import ExplainedCommand
 from scheduler_sim.display.formatting import duration
 from scheduler_sim.display.terminal import PlainConsole

@@ -9,7 +9,8 @@ from django.urls import reverse
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from apps.tasks.forecast_trials import (
+from apps.tasks.forecasts.trial_charts import TABLES, lines
+from apps.tasks.forecasts.trials import (
     COLUMNS,
     INSTANTS,
     MOST_INSTANTS,
@@ -22,7 +23,6 @@ from apps.tasks.management.forecasting import ForecastingCommand
 from apps.tasks.management.printed import printed_text
 from apps.tasks.models import ForecastTrial, Site
 from apps.tasks.services import workload_find_or_import
-from apps.tasks.trial_charts import TABLES, lines
 from scheduler_sim.display.formatting import quantity
 from scheduler_sim.engine import EngineError
 

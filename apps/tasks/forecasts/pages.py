@@ -11,8 +11,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_safe
 from rest_framework.serializers import Serializer
 
-from apps.tasks.forecast_api import AskedSerializer, blamed
-from apps.tasks.forecasts import COLUMNS, MOST_BYTES, MOST_REPLICAS
+from apps.tasks.forecasts.api import AskedSerializer, blamed
+from apps.tasks.forecasts.starts import COLUMNS, MOST_BYTES, MOST_REPLICAS
 from apps.tasks.models import ForecastTrial, Site, StartForecast, Workload
 from scheduler_sim.display.downloads import table_response
 from scheduler_sim.display.formatting import duration

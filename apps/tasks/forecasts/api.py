@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.tasks.errors import SiteError, WorkloadError
-from apps.tasks.forecasts import MOST_BYTES, MOST_REPLICAS, ForecastRefused, forecast_ask, printed
+from apps.tasks.forecasts.starts import MOST_BYTES, MOST_REPLICAS, ForecastRefused, forecast_ask, printed
 from apps.tasks.models import ForecastTrial, Site, StartForecast, Workload
 from scheduler_sim.background.api import QueuedSerializer
 from scheduler_sim.background.models import Job

@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 
 from apps.tasks.errors import WorkloadError
-from apps.tasks.forecasts import asked_keep, began_at, iso, past_of, refuse_many
+from apps.tasks.forecasts.starts import asked_keep, began_at, iso, past_of, refuse_many
 from apps.tasks.models import ForecastTrial, Site, Workload
 from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.forecasting import Accuracy, Scored, forecast, score

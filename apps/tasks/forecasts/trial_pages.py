@@ -7,11 +7,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
-from apps.tasks.forecast_pages import asking, state_of
-from apps.tasks.forecast_trials import COLUMNS, INSTANTS, MOST_INSTANTS, MOST_REPLICAS, REPLICAS, trial_rows
+from apps.tasks.forecasts.pages import asking, state_of
+from apps.tasks.forecasts.trial_api import MOST_BYTES, TrialAskedSerializer
+from apps.tasks.forecasts.trial_charts import TABLES, lines, trial_charts
+from apps.tasks.forecasts.trials import COLUMNS, INSTANTS, MOST_INSTANTS, MOST_REPLICAS, REPLICAS, trial_rows
 from apps.tasks.models import ForecastTrial
-from apps.tasks.trial_api import MOST_BYTES, TrialAskedSerializer
-from apps.tasks.trial_charts import TABLES, lines, trial_charts
 from scheduler_sim.display.charts import Chart
 from scheduler_sim.display.downloads import table_response
 from scheduler_sim.display.viewing import chart_source, chart_views, control_form, page_of, reading

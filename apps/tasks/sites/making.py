@@ -9,12 +9,12 @@ from django.urls import reverse
 
 from apps.tasks.errors import SiteError
 from apps.tasks.models import Site
-from apps.tasks.site_editor import SiteEditor, change_asked, focused
-from apps.tasks.site_forms import SiteUploadForm
-from apps.tasks.site_pages import asked_version
-from apps.tasks.site_reading import MOST_BYTES, ReadSite
-from apps.tasks.site_services import site_name_check, site_store
-from apps.tasks.site_words import difference_lines, site_parts
+from apps.tasks.sites.editor import SiteEditor, change_asked, focused
+from apps.tasks.sites.forms import SiteUploadForm
+from apps.tasks.sites.pages import asked_version
+from apps.tasks.sites.reading import MOST_BYTES, ReadSite
+from apps.tasks.sites.services import site_name_check, site_store
+from apps.tasks.sites.words import difference_lines, site_parts
 from scheduler_sim.display.viewing import control_form
 from scheduler_sim.engine import sites
 from scheduler_sim.engine.sites.slurm_reserved import COMMAND as PAST_RESERVATIONS

@@ -5,9 +5,9 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
 
-from apps.tasks.forecast_api import AskedViewSet, MadeSerializer, PastSerializer, documented
-from apps.tasks.forecast_trials import INSTANTS, MOST_INSTANTS, MOST_REPLICAS, REPLICAS, trial_ask
-from apps.tasks.forecasts import printed
+from apps.tasks.forecasts.api import AskedViewSet, MadeSerializer, PastSerializer, documented
+from apps.tasks.forecasts.starts import printed
+from apps.tasks.forecasts.trials import INSTANTS, MOST_INSTANTS, MOST_REPLICAS, REPLICAS, trial_ask
 from apps.tasks.models import ForecastTrial
 from scheduler_sim.web.api import columns_of
 from scheduler_sim.web.errors import TooLarge

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from apps.tasks.errors import SiteError
 from apps.tasks.models import Site
-from apps.tasks.site_words import DifferenceLine, difference_lines, site_parts
+from apps.tasks.sites.words import DifferenceLine, difference_lines, site_parts
 from scheduler_sim.display.downloads import table_response
 from scheduler_sim.display.viewing import page_of, reading
 from scheduler_sim.engine import sites

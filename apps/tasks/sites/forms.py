@@ -7,7 +7,7 @@ from django.core.files.uploadedfile import UploadedFile
 
 from apps.tasks.errors import SiteError
 from apps.tasks.models import Site
-from apps.tasks.site_reading import ReadSite, site_read
+from apps.tasks.sites.reading import ReadSite, site_read
 
 
 class SeveralFilesInput(forms.ClearableFileInput):

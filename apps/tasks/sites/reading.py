@@ -9,7 +9,7 @@ from django.core import signing
 from django.core.files.uploadedfile import UploadedFile
 
 from apps.tasks.errors import SiteError
-from apps.tasks.site_services import texts_check
+from apps.tasks.sites.services import texts_check
 from scheduler_sim.engine import EngineError, sites
 from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.packed.spool import spooled

@@ -17,8 +17,8 @@ from rest_framework.response import Response
 
 from apps.tasks.errors import SiteError
 from apps.tasks.models import Site
-from apps.tasks.site_reading import SiteTooLarge, site_read
-from apps.tasks.site_services import site_store
+from apps.tasks.sites.reading import SiteTooLarge, site_read
+from apps.tasks.sites.services import site_store
 from scheduler_sim.engine import sites
 from scheduler_sim.web.api import RowsViewSet, StrictJSONParser, StrictSerializer
 from scheduler_sim.web.errors import TooLarge

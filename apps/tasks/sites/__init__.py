@@ -1,0 +1,1 @@
+"""Sites: read from files, edited, stored, shown and told over HTTP."""
