@@ -118,11 +118,6 @@ class RunQuerySet(NamedQuerySet[Any]):
     def _with_policy_text(self) -> "RunQuerySet":
         return self.annotate(policy_text=Cast("policies", models.TextField()))
 
-    def caution_texts(self) -> list[str]:
-        """Return what must be known to read the figures of any of these runs, each sentence once."""
-        every = self.exclude(cautions=[]).order_by("pk").values_list("cautions", flat=True)
-        return list(dict.fromkeys(caution["text"] for cautions in every for caution in cautions))
-
     def free_name(self, wanted: str) -> str:
         """Return `wanted`, with the lowest free number from 2 behind it when a run has that name.
 

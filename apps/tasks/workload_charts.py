@@ -101,7 +101,10 @@ def _arrivals(arrival: Any) -> Chart:
 
 
 def _times(runtime: Any, estimate: Any) -> Chart:
-    title, axes = "Run times and what policies are told", (Axis("Seconds", "s", "log"), Axis("Share of tasks", "share"))
+    title, axes = (
+        "Run times and what policies are told",
+        (Axis("Duration", "s", "log"), Axis("Share of tasks", "share")),
+    )
     if not len(runtime):
         return Chart("runtimes", "line", title, "The workload holds no task.", *axes, [])
     known = ~np.isnan(estimate)

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from django.core.management import get_commands, load_command_class
 
+from apps.studies.definition import Definition
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -77,6 +79,14 @@ def test_the_code_of_a_page_runs(name: str, tmp_path: Path, monkeypatch: pytest.
     names: dict[str, Any] = {}
     for block in blocks:
         exec(block, names)
+
+
+def test_every_study_that_the_documentation_shows_is_one() -> None:
+    blocks = [block for page in PAGES for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)]
+    studies = [yaml.safe_load(block) for block in blocks if re.search("^workloads:", block, re.MULTILINE)]
+    assert len(studies) > 1
+    for study in studies:
+        assert Definition.from_json(study).policies
 
 
 def typed() -> list[tuple[str, list[str]]]:

@@ -72,7 +72,7 @@ def test_the_t_interval_is_that_of_a_worked_example() -> None:
     assert found.high == pytest.approx(6 + reach)
 
 
-@pytest.mark.parametrize("values", [[], [1.0], [math.nan, 2.0]])
+@pytest.mark.parametrize("values", [[], [1.0], [math.nan, 2.0], [2.0, 2.0, 2.0]])
 def test_one_replication_has_no_interval(values: list[float]) -> None:
     found = statistics.mean_interval(values)
     assert math.isnan(found.low)
@@ -101,6 +101,18 @@ def test_equal_policies_differ_by_nothing() -> None:
     assert found["b"].p_value == 1
     assert not found["b"].is_clear
     assert found["c"].interval.mean == 1
+
+
+def test_the_same_replication_many_times_makes_no_difference_clear_and_is_enough() -> None:
+    rows = {"a": [1.0] * 5, "b": [2.0] * 5, "c": [3.0] * 5}
+    found = statistics.compare_with_base(rows, "a")["b"]
+    assert (found.interval.mean, found.interval.count) == (1, 5)
+    assert math.isnan(found.interval.low)
+    assert math.isnan(found.p_value)
+    assert not found.is_clear
+    assert math.isnan(statistics.friedman_p_value(rows))
+    assert statistics.enough(rows["a"], figure="mean_wait_time", relative_width=0.05, minimum=5)
+    assert not statistics.enough(rows["a"][:4], figure="mean_wait_time", relative_width=0.05, minimum=5)
 
 
 def test_ranks_share_ties_and_turn_with_the_direction() -> None:

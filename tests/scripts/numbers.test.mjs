@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { axisUnit, logTicks, percentDone, readable, roughly, tickLabel } from "../../static/js/charts/numbers.js";
+import { axisUnit, counted, logTicks, percentDone, readable, roughly, tickLabel } from "../../static/js/charts/numbers.js";
 
 test("a number is written in the unit that suits it", () => {
   assert.equal(readable(48.2, "s"), "48.2 s");
@@ -18,6 +18,10 @@ test("a unit is taken from twice its size on, so that 90 seconds stay seconds", 
   assert.equal(readable(119, "s"), "119 s");
   assert.equal(readable(120, "s"), "2 min");
   assert.equal(readable(-7200, "s"), "-2 h");
+});
+
+test("thousands of a count are told apart", () => {
+  assert.equal(counted(2476), "2,476");
 });
 
 test("what is missing is said to be missing, and zero is not", () => {

@@ -1,6 +1,7 @@
 """Studies are expanded, played once, taken up where they were, extended, and put into words."""
 
 import json
+import math
 import os
 import re
 from io import StringIO
@@ -210,6 +211,30 @@ def test_the_conclusion_names_the_best_policy_and_what_hardware_would_do_instead
     assert "sjf+easy cuts the mean wait from" in text
     assert "Adding 64 cores" in text
     assert "sjf+easy on hpc-64 does" in text
+
+
+def test_what_no_seed_changes_has_no_interval_and_is_called_by_its_workload() -> None:
+    workload_generate(model="lublin", tasks=120, seed=4, name="log", parameters={"processors": 64})
+    drawn = definition().document["workloads"][0]
+    outcome = study_play(
+        definition(workloads=[{"stored": "log"}, drawn], load_factors=[1.2], clusters=["hpc-64"], seeds=3)
+    )
+    cells = study_figures(outcome.study, "mean_wait_time", "fcfs")
+    alike, varied = cells
+    assert alike.cell.workload == "log"
+    for one in alike.standings.values():
+        assert (one.interval.count, math.isnan(one.interval.low)) == (3, True)
+        assert one.difference is None or not one.difference.is_clear
+    assert not any(math.isnan(one.interval.low) for one in varied.standings.values())
+    first, told, against = study_in_words(cells, figure="mean_wait_time", base="fcfs")[:3]
+    assert "in all 2 cells" in first
+    assert told.startswith("All seeds give the same mean wait in 1 of 2 cells (log)")
+    assert f"At load factor 1.2 on hpc-64 for {varied.cell.workload}, sjf+easy cuts" in against
+    outcome.study.runs.filter(workload__name="log").update(
+        cautions=[{"kind": "k", "policies": [], "text": "Doubtful."}]
+    )
+    sentences = study_sentences(outcome.study, cells, figure="mean_wait_time", base="fcfs")
+    assert "log: Doubtful." in sentences
 
 
 def test_without_runs_it_says_so(client: Client) -> None:

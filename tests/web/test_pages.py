@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from apps.dashboard.schedule.task_story import told as told_of
 from apps.live.models import SimulationState
 from apps.metrics.models import Metric
 from apps.results.models import Run, Study
@@ -327,6 +328,24 @@ def test_a_task_shows_what_it_takes_on_every_group_of_nodes_that_can_hold_it(cli
         ("slow", 60, 2400, 0.24),
     ]
     assert answer[1]["chosen_by"] == ["fcfs", "sjf+easy"]
+
+
+@pytest.mark.parametrize(
+    ("estimates", "stated", "kind", "told"),
+    [
+        ("trace", 90.0, "", "90.0 s"),
+        ("exact", 90.0, "", "60.0 s"),
+        ("factor:1.5", None, "", "90.0 s"),
+        ("tsafrir", 90.0, "", "a value drawn at random"),
+        ("predicted:m", 90.0, "", "what a model predicts"),
+        ("trace", None, "perfect_estimates", "60.0 s, as it runs"),
+        ("trace", None, "unknown_estimates", "the largest of its queue or of all"),
+        ("trace", None, "", ""),
+    ],
+)
+def test_a_task_shows_what_policies_of_the_run_are_told(estimates, stated, kind, told):
+    run = Run(configuration={"estimates": estimates}, cautions=[{"kind": kind}])
+    assert told_of(run, Task(runtime=60.0, duration_estimate=stated)) == told
 
 
 def test_a_split_task_shows_every_fraction_that_a_policy_chose(client):

@@ -206,23 +206,25 @@ def _wait_by_size(totals: Sequence[Metric]) -> Chart:
         (f"{low:,.3g} to {high:,.3g}", f"{count:,}", *(duration(waits.get(name)) for name in names))
         for (low, high, count), waits in sorted(table.items())
     ]
-    finding = "This run stores no waits by size."
+    finding = "This run stores no waits by amount of work."
     if spread:
         _, name, small, large = max(spread)
-        finding = f"Under {name} the smallest tasks wait {duration(small)} and the largest {duration(large)} on average"
+        finding = (
+            f"Under {name} tasks of least work wait {duration(small)} and those of most {duration(large)} on average"
+        )
         even = min(spread, key=lambda one: abs(one[0]))
-        finding += f"; {even[1]} treats sizes most alike." if len(spread) > 1 else "."
+        finding += f"; {even[1]} treats them most alike." if len(spread) > 1 else "."
         if not any(wait for line in series for wait in line.y):
             finding = "No task waits."
     return Chart(
         "wait-by-size",
         "line",
-        "Wait by task size",
+        "Wait by amount of work",
         finding,
-        Axis("Task size", "", "log"),
+        Axis("Amount of work (run time in s where none is stated)", "", "log"),
         Axis("Mean wait", "s"),
         series,
-        TextTable(("Size", "Tasks", *names), rows),
+        TextTable(("Work", "Tasks", *names), rows),
     )
 
 
@@ -264,7 +266,11 @@ def _energy(totals: Sequence[Metric]) -> Chart:
     idle = [total.idle_energy_joules for total, _ in known]
     whole = [one + (other or 0.0) for one, other in zip(busy, idle, strict=True)]
     series = [Series("busy", names, busy), Series("idle", names, idle)] if any(whole) else []
-    finding = "The cluster's description names no watts." if not series else _least(names, whole, "energy", "joules")
+    finding = (
+        "The cluster's description names no watts."
+        if not series
+        else _least(names, whole, "energy with what idles", "joules")
+    )
     rows = [
         (name, quantity("joules", one), quantity("joules", other), quantity("joules", both))
         for name, one, other, both in zip(names, busy, idle, whole, strict=True)

@@ -20,6 +20,7 @@ from scheduler_sim.engine import Cluster, parse_policy
 from scheduler_sim.engine.codes import CONSERVATIVE, EASY, NOT_PLANNED
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.policies.order import changes_widths
+from scheduler_sim.engine.workloads.estimates import Estimates
 
 MOST_WIDTHS = 100
 """Attempts of a task that are shown under each policy."""
@@ -118,12 +119,14 @@ class TaskStory:
 
     Attributes:
         arrives_after: how long after the first task of this run, which may play arrivals denser than the workload's.
+        told: of its duration to the policies of this run.
         widths: its attempts under the policies that change widths, the first `MOST_WIDTHS` of each.
         widths_left_out: further ones.
     """
 
     task: Task
     arrives_after: str
+    told: str
     outcomes: list[TaskOutcome]
     alternatives: list[Alternative]
     widths: list[Width]
@@ -167,11 +170,33 @@ def task_story(run: Run, task: Task) -> TaskStory:
     return TaskStory(
         task=task,
         arrives_after=clock(arrival),
+        told=told(run, task),
         outcomes=outcomes,
         alternatives=alternatives(run, task, placed),
         widths=widths,
         widths_left_out=left_out,
     )
+
+
+def told(run: Run, task: Task) -> str:
+    """Return what policies are told of a task's duration in a run, empty where it states none and none asks.
+
+    That need not be what the workload states: the run's option on estimates decides.
+    """
+    asked = run.configuration.get("estimates", "trace")
+    if asked.startswith("predicted:"):
+        return "what a model predicts"
+    estimates = Estimates.parse(asked)
+    if estimates.drawn:
+        return "a value drawn at random"
+    if estimates.kind != "trace":
+        return duration(estimates.factor * task.runtime)
+    if task.duration_estimate is not None:
+        return duration(task.duration_estimate)
+    cautions = {caution["kind"] for caution in run.cautions}
+    if "perfect_estimates" in cautions:
+        return f"{duration(task.runtime)}, as it runs"
+    return "the largest of its queue or of all" if "unknown_estimates" in cautions else ""
 
 
 def _widths(run: Run, task: Task, attempts: list[Attempt], clock: Clock) -> tuple[list[Width], int]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from apps.results.fidelity import study_doubts
 from apps.results.models import Study
@@ -20,7 +21,7 @@ MOST_SENTENCES = 6
 def study_sentences(study: Study, cells: Sequence[CellFigures], *, figure: str, base: str) -> list[str]:
     """Return what must be known to read a study's figures, and behind it what they say."""
     return [
-        *study.runs.caution_texts(),
+        *_cautions(study),
         *study_doubts(study),
         *study_in_words(cells, figure=figure, base=base),
         *carbon_sentences(study, base, place_in_words),
@@ -32,11 +33,11 @@ def study_in_words(cells: Sequence[CellFigures], *, figure: str, base: str) -> l
     known = [cell for cell in cells if cell.best]
     if not known:
         return ["No run has finished, so there is nothing to compare."]
-    sentences = [_overall(known)]
+    sentences = [_overall(known), *_alike(known, figure)]
     today = [cell for cell in known if cell.cell.cluster == known[0].cell.cluster]
     # Today's load where the study has it, else one in the middle.
     typical = next((cell for cell in today if cell.cell.load_factor == 1), today[len(today) // 2])
-    sentences += [text for text in (_against_base(typical, figure, base, named=len(known) > 1),) if text]
+    sentences += [text for text in (_against_base(typical, figure, base, known),) if text]
     sentences += _recorded(known, figure)
     sentences += _hardware(known, figure, base)
     return sentences[:MOST_SENTENCES]
@@ -71,11 +72,40 @@ def _overall(cells: Sequence[CellFigures]) -> str:
     return f"{order[0]} is best in {wins[order[0]]} of {len(cells)} cells, {rest}."
 
 
-def _against_base(cell: CellFigures, figure: str, base: str, *, named: bool) -> str:
+def _cautions(study: Study) -> list[str]:
+    """Return what must be known to read the figures, each sentence once; of some workloads alone with their names."""
+    every = set(study.runs.order_by().values_list("study_point__workload", flat=True).distinct())
+    of_text: dict[str, set[str]] = {}
+    told = study.runs.exclude(cautions=[]).order_by("pk").values_list("study_point__workload", "cautions")
+    for workload, cautions in told:
+        for caution in cautions:
+            of_text.setdefault(caution["text"], set()).add(workload)
+    return [text if names == every else f"{listing(sorted(names))}: {text}" for text, names in of_text.items()]
+
+
+def _alike(cells: Sequence[CellFigures], figure: str) -> list[str]:
+    """Say for which workloads every seed gave the same, so that the cells of these have no interval."""
+    alike = [cell for cell in cells if _is_alike(cell)]
+    if not alike:
+        return []
+    names = sorted({cell.cell.workload for cell in alike})
+    some = "" if len(alike) == len(cells) else f" in {len(alike)} of {len(cells)} cells ({listing(names)})"
+    return [
+        f"All seeds give the same {_short(figure)}{some}, as where nothing is drawn at random: they count as one "
+        "replication, without an interval."
+    ]
+
+
+def _is_alike(cell: CellFigures) -> bool:
+    intervals = [one.interval for one in cell.standings.values()]
+    return max(one.count for one in intervals) > 1 and all(math.isnan(one.low) for one in intervals)
+
+
+def _against_base(cell: CellFigures, figure: str, base: str, known: Sequence[CellFigures]) -> str:
     best, other = cell.standings[cell.best], cell.standings.get(base)
     if other is None or best is other or not _both(best, other):
         return ""
-    where = f"{_capital(place_in_words(cell.cell, [cell.cell]) or _plain_place(cell.cell))}, " if named else ""
+    where = f"{_capital(_whole_place(cell.cell, known))}, " if len(known) > 1 else ""
     before, after = _pair(figure, other, best)
     text = (
         f"{where}{cell.best} {_verb(best.interval.mean, other.interval.mean)} the {_short(figure)} from "
@@ -101,8 +131,9 @@ def _recorded(cells: Sequence[CellFigures], figure: str) -> list[str]:
         if real is None or cell.best in ("", "recorded") or not _both(real, cell.standings[cell.best]):
             continue
         happened, would_have = _pair(figure, real, cell.standings[cell.best])
+        where = f" {_whole_place(cell.cell, cells)}" if len(cells) > 1 else ""
         found.append(
-            f"What was recorded had a {_short(figure)} of {happened}; {cell.best} would have had {would_have}."
+            f"What was recorded had a {_short(figure)} of {happened}{where}; {cell.best} would have had {would_have}."
         )
     return found[:1]
 
@@ -111,13 +142,13 @@ def _hardware(cells: Sequence[CellFigures], figure: str, base: str) -> list[str]
     """Say what another cluster does under the base policy, and whether a better policy would do as much."""
     sentences = []
     lower = FIGURES[figure].better != "higher"
-    groups: dict[tuple[str, float, str, str], list[CellFigures]] = {}
+    groups: dict[Cell, list[CellFigures]] = {}
     for one in cells:
-        cell = one.cell
-        groups.setdefault((cell.workload, cell.load_factor, cell.estimates, cell.variant), []).append(one)
-    for (_, load_factor, _, _), group in groups.items():
+        groups.setdefault(replace(one.cell, cluster=""), []).append(one)
+    for elsewhere, group in groups.items():
         today, *others = group
-        where = f"At load factor {load_factor:g}: " if len({key[1] for key in groups}) > 1 else ""
+        where = place_in_words(elsewhere, list(groups))
+        where = f"{_capital(where)}: " if where else ""
         now = today.standings.get(base)
         best = today.standings.get(today.best)
         for other in others:
@@ -156,8 +187,14 @@ def _size(other: CellFigures, today: CellFigures) -> str:
     return f"Moving from {today.cell.cluster} to {other.cell.cluster}"
 
 
-def _plain_place(cell: Cell) -> str:
-    return f"at load factor {cell.load_factor:g} on {cell.cluster}"
+def _whole_place(cell: Cell, cells: Sequence[CellFigures]) -> str:
+    """Return the load and the cluster of a cell, and whatever else tells it from the others."""
+    further = place_in_words(_anywhere(cell), [_anywhere(one.cell) for one in cells])
+    return f"at load factor {cell.load_factor:g} on {cell.cluster} {further}".rstrip()
+
+
+def _anywhere(cell: Cell) -> Cell:
+    return replace(cell, load_factor=1.0, cluster="")
 
 
 def _both(one: Standing, other: Standing) -> bool:

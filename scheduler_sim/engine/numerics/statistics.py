@@ -1,7 +1,8 @@
 """Intervals, paired differences, corrections and ranks over replications of an experiment.
 
 SciPy does the computing where it has the method; here stand the choices between them. Replications differ in their
-seed, so they are independent; within one replication policies share the workload, so they are paired.
+seed, so they are independent; within one replication policies share the workload, so they are paired. Where nothing is
+drawn all seeds give the same value: that is one replication, however often it was played, and has no interval.
 """
 
 import math
@@ -25,7 +26,7 @@ class Interval:
 
     Attributes:
         mean: of the values, NaN for none.
-        low, high: the bounds, NaN when fewer than two values were given.
+        low, high: the bounds, NaN when fewer than two different values were given.
         count: how many values.
     """
 
@@ -56,7 +57,7 @@ class Difference:
 
     Attributes:
         interval: of value - base.
-        p_value: of the paired t test that the mean difference is 0, NaN for fewer than two pairs.
+        p_value: of the paired t test that the mean difference is 0, NaN for fewer than two different pairs.
         adjusted: the p-value after the correction for many comparisons (Holm).
     """
 
@@ -80,7 +81,7 @@ def mean_interval(values: npt.ArrayLike, *, confidence: float = CONFIDENCE) -> I
         values: shape (n,), one value a replication; NaN is left out.
     """
     known = _known(values)
-    if len(known) < 2:
+    if not _varies(known):
         return Interval(float(known[0]) if len(known) else math.nan, math.nan, math.nan, len(known))
     mean = float(known.mean())
     error = float(known.std(ddof=1)) / math.sqrt(len(known))
@@ -94,14 +95,14 @@ def bootstrap_interval(values: npt.ArrayLike, *, confidence: float = CONFIDENCE,
     """Return the mean of replications with its bias-corrected and accelerated bootstrap interval.
 
     For figures whose replications are far from normal, such as high percentiles (Efron, "Better bootstrap
-    confidence intervals", JASA 82, 1987). Below 5 values, or when all are equal, it is the t interval.
+    confidence intervals", JASA 82, 1987). Below 5 values, or when all are equal, it is as `mean_interval` has it.
 
     Args:
         values: shape (n,), one value a replication; NaN is left out.
         seed: of the resampling; the same values and seed give the same interval.
     """
     known = _known(values)
-    if len(known) < SMALLEST_BOOTSTRAP or np.ptp(known) == 0:
+    if len(known) < SMALLEST_BOOTSTRAP or not _varies(known):
         return mean_interval(known, confidence=confidence)
     from scipy import stats
 
@@ -135,14 +136,16 @@ def paired_difference(values: npt.ArrayLike, base: npt.ArrayLike, *, confidence:
     Args:
         values, base: shape (n,), row i of both from the same replication; pairs with a NaN are left out.
     """
-    differences = np.asarray(values, np.float64) - np.asarray(base, np.float64)
-    interval = mean_interval(differences, confidence=confidence)
-    if interval.count < 2:
-        return Difference(interval, math.nan)
-    known = _known(differences)
-    spread = float(known.std(ddof=1))
+    first, second = np.asarray(values, np.float64), np.asarray(base, np.float64)
+    differences = first - second
+    pairs = ~np.isnan(differences)
+    known = differences[pairs]
+    if not _varies(first[pairs]) and not _varies(second[pairs]):
+        return Difference(mean_interval(known), math.nan)
+    mean, spread = float(known.mean()), float(known.std(ddof=1))
     if spread == 0:
-        return Difference(interval, 1.0 if interval.mean == 0 else 0.0)
+        return Difference(Interval(mean, mean, mean, len(known)), 1.0 if mean == 0 else 0.0)
+    interval = mean_interval(known, confidence=confidence)
     from scipy import stats
 
     statistic = interval.mean / (spread / math.sqrt(len(known)))
@@ -196,7 +199,7 @@ def mean_ranks(values: Mapping[str, npt.ArrayLike], *, lower_is_better: bool = T
 def friedman_p_value(values: Mapping[str, npt.ArrayLike]) -> float:
     """Return the p-value of Friedman's test that all policies rank alike; NaN for fewer than 3 or no spread."""
     table = _complete(values)
-    if len(table) < 3 or table.shape[1] < 2 or (np.ptp(table, axis=0) == 0).all():
+    if len(table) < 3 or not any(_varies(row) for row in table) or (np.ptp(table, axis=0) == 0).all():
         return math.nan
     from scipy import stats
 
@@ -208,15 +211,22 @@ def enough(values: npt.ArrayLike, *, figure: str, relative_width: float, minimum
 
     A sequential rule in the manner of Chow and Robbins ("On the asymptotic theory of fixed-width sequential
     confidence intervals", Annals of Mathematical Statistics 36, 1965): coverage tends to the level as the width
-    shrinks, and is a little below it when few replications were wanted.
+    shrinks, and is a little below it when few replications were wanted. Values that are all alike are enough: nothing
+    was drawn, and nothing will be.
     """
     known = _known(values)
-    return len(known) >= max(2, minimum) and figure_interval(figure, known).is_narrow(relative_width)
+    if len(known) < max(2, minimum):
+        return False
+    return not _varies(known) or figure_interval(figure, known).is_narrow(relative_width)
 
 
 def _known(values: npt.ArrayLike) -> FloatArray:
     array = np.asarray(values, np.float64)
     return array[~np.isnan(array)]
+
+
+def _varies(values: FloatArray) -> bool:
+    return len(values) > 1 and bool(np.ptp(values) > 0)
 
 
 def _complete(values: Mapping[str, npt.ArrayLike]) -> FloatArray:

@@ -24,7 +24,15 @@ const MASSES = [
 const LOG_SECONDS = [0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 18000, 86400, 864000, 8640000, 86400000];
 
 const grouped = new Intl.NumberFormat("en-GB", { maximumSignificantDigits: 3 });
-const counted = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 0 });
+const whole = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 0 });
+
+/**
+ * A count with its thousands told apart, as the server writes it.
+ * @param {number} value
+ */
+export function counted(value) {
+  return whole.format(value);
+}
 
 // What a linear axis of `unit` that reaches `largest` is divided by, and what that unit is called.
 /**
@@ -48,7 +56,7 @@ export function readable(value, unit) {
   if (value === null || value === undefined || Number.isNaN(value)) return "no data";
   const { name, divisor } = axisUnit(unit, Math.abs(value));
   const number = value / divisor;
-  const text = Math.abs(number) >= 1000 ? counted.format(number) : grouped.format(number);
+  const text = Math.abs(number) >= 1000 ? whole.format(number) : grouped.format(number);
   if (name === "$") return `$${text}`;
   return name === "%" || name === "" ? `${text}${name}` : `${text} ${name}`;
 }
@@ -74,7 +82,7 @@ export function percentDone(share) {
 /** @param {number} seconds */
 export function roughly(seconds) {
   const [name, divisor] = DURATIONS.findLast(([, size]) => seconds >= 1.5 * size) ?? DURATIONS[0];
-  return `${counted.format(seconds / divisor)} ${name}`;
+  return `${whole.format(seconds / divisor)} ${name}`;
 }
 
 // A tick of a logarithmic axis: 1 h rather than 60 min.

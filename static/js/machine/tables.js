@@ -1,4 +1,5 @@
 // Writes what the server says of an instant into the tables that it has written before.
+import { counted } from "../charts/numbers.js";
 import { find } from "../dom.js";
 
 /**
@@ -90,7 +91,7 @@ function writePages(more, list) {
     [list.more, "Further ones"],
   ].filter(([href]) => href);
   // The server writes what stands between them into one text.
-  const words = `${shown} of ${list.count}${list.first ? `, after ${list.first}` : ""}. `;
+  const words = `${shown} of ${counted(list.count)}${list.first ? `, after ${counted(list.first)}` : ""}. `;
   if (more.childElementCount !== pages.length || more.firstChild?.nodeType !== Node.TEXT_NODE) {
     more.replaceChildren(words, ...pages.map(() => document.createElement("a")));
     for (const page of [...more.children]) page.before(" ");
@@ -121,7 +122,7 @@ function writeFree(section, panel) {
   const cut = panel.free_count > panel.free.length;
   say(
     find(HTMLElement, "[data-free-more]", part),
-    cut ? `The first ${panel.free.length} of ${panel.free_count} nodes.` : "",
+    cut ? `The first ${panel.free.length} of ${counted(panel.free_count)} nodes.` : "",
   );
 }
 
