@@ -45,6 +45,12 @@ from apps.live.play.kinds import (
 from apps.live.play.options import COMMAND, SITE, About
 from scheduler_sim.engine.series import PueCurve
 
+_counted = partial(About, metavar="N")
+"""Of numbers of something, its `unit`."""
+
+_shared = partial(About, asked_in=(COMMAND, SITE))
+"""Of what all runs of a study share, or what its grid goes through: a study names it elsewhere."""
+
 _unscored = partial(About, section=SIMULATED, unit="part of all", metavar="PART", words={0.0: "none"}, said="{:.0%}")
 """Of options that leave arrivals out of the figures."""
 
@@ -60,48 +66,44 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     policies: Annotated[
         tuple[str, ...],
-        About(
+        _shared(
             "Policies",
             "order[+backfill][@placement][~preemption], with commas between them",
             PLAYED,
             metavar="P,P,...",
-            asked_in=(COMMAND, SITE),
             check=read_policies,
             rule="a list of names",
         ),
     ]
     seed: Annotated[
         Seed,
-        About(
+        _shared(
             "Seed",
             "of random orders, placements and estimates; the same seed gives the same rows",
             PLAYED,
             metavar="N",
-            asked_in=(COMMAND, SITE),
             basic=True,
         ),
     ] = 0
     limit: Annotated[
         Count | None,
-        About(
+        _counted(
             "Tasks played",
             "the first so many tasks by arrival, then number",
             PLAYED,
             unit="tasks",
-            metavar="N",
             basic=True,
             words={None: "all"},
         ),
     ] = None
     site: Annotated[
         SiteText | None,
-        About(
+        _shared(
             "Site",
             "the stored site whose partitions, limits and reservations bind all tasks, in place of a cluster: its name "
             "for the newest version, or NAME@VERSION",
             PLAYED,
             metavar="NAME[@VERSION]",
-            asked_in=(COMMAND, SITE),
             basic=True,
             words={None: "none, a cluster without rules"},
         ),
@@ -154,14 +156,13 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     ] = "fail"
     estimates: Annotated[
         EstimatesText,
-        About(
+        _shared(
             "Estimates that policies are told",
             "what policies are told of durations: trace, exact, factor:F, uniform:F, tsafrir or predicted:MODEL",
             SIMULATED,
             metavar="KIND",
             basic=True,
             check=read_estimates,
-            asked_in=(COMMAND, SITE),
             rule="trace, exact, factor:F, uniform:F, tsafrir, tsafrir:S or predicted:MODEL",
             words={"trace": "as the workload states them", "exact": "the true run times"},
             suggestions={
@@ -175,14 +176,13 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     ] = "trace"
     load_factor: Annotated[
         Factor,
-        About(
+        _shared(
             "Arrivals",
             "arrivals so many times as dense as in the workload",
             WHAT_IF,
             metavar="F",
             asked_as="scale_load",
             subject="The load factor",
-            asked_in=(COMMAND, SITE),
             words={1.0: "as in the workload"},
             said="{:g} times as dense as in the workload",
         ),
@@ -211,12 +211,11 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     ] = False
     max_requeues: Annotated[
         Times,
-        About(
+        _counted(
             "Runs again after its limit",
             "with on_limit kill: how often a task that used up its estimate is run again before it is ended",
             STOPPED,
             unit="times",
-            metavar="N",
             words={0: "never"},
         ),
     ] = 0
@@ -232,12 +231,11 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     ] = "old"
     max_failures: Annotated[
         Count | None,
-        About(
+        _counted(
             "Failures that end a task",
             "a task that failed so often is ended",
             STOPPED,
             unit="failures",
-            metavar="N",
             words={None: "no number"},
         ),
     ] = None
@@ -362,12 +360,11 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     ] = False
     conservative_depth: Annotated[
         Depth | None,
-        About(
+        _counted(
             "Reservations of conservative backfilling",
             "conservative backfilling reserves for the first so many queued tasks only",
             SIMULATED,
             unit="tasks",
-            metavar="N",
             words={None: "for every queued task"},
         ),
     ] = None
@@ -438,26 +435,24 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     rate: Annotated[
         Factor | None,
-        About(
+        _shared(
             "Pace",
             "slow the race down to so many arrivals a second",
             PACE,
             unit="arrivals a second",
             metavar="TASKS_PER_SECOND",
-            asked_in=(COMMAND, SITE),
             words={None: "as fast as it goes"},
             said="{:g} arrivals a second",
         ),
     ] = None
     cores: Annotated[
         Cores | None,
-        About(
+        _shared(
             "Cores",
             "so many policies are played at a time; the rows are the same with any number",
             PACE,
             unit="cores",
             metavar="N",
-            asked_in=(COMMAND, SITE),
             words={None: "all that there are"},
         ),
     ] = None
