@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-PROJECT = Path(__file__).resolve().parent.parent
+from benchmarks.project import ROOT
+
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -58,7 +59,7 @@ def start_daphne(port: int, environment: Mapping[str, str], log: IO[Any]) -> sub
         RuntimeError: it ended, or did not answer within a minute.
     """
     command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "scheduler_sim.asgi:application"]
-    server = subprocess.Popen(command, cwd=PROJECT, env=dict(environment), stdout=log, stderr=log)
+    server = subprocess.Popen(command, cwd=ROOT, env=dict(environment), stdout=log, stderr=log)
     until = time.monotonic() + 60
     while time.monotonic() < until and server.poll() is None:
         with socket.socket() as client:

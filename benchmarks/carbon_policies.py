@@ -4,12 +4,12 @@
 log's clock does, whatever their years, and is repeated where the log goes on.
 """
 
-import argparse
 import time
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.project import described
 from scheduler_sim import engine
 from scheduler_sim.engine.clusters.hardware import CORE
 from scheduler_sim.engine.clusters.overheads import Overhead
@@ -32,7 +32,7 @@ GRAMS = 3.6e6
 
 def main() -> None:
     """Play and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument("log", type=Path, help="jobs, as importworkload reads them")
     parser.add_argument("carbon", type=Path, help="carbon intensity, as importseries reads it")
     parser.add_argument("--processors", type=int, default=100, help="of the pool (default 100)")

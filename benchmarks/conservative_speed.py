@@ -11,12 +11,12 @@ queue lengths so many tasks of the same kind are there from the beginning, and t
 Processor seconds, and a checksum of the starts to compare versions by.
 """
 
-import argparse
 import hashlib
 import time
 
 import numpy as np
 
+from benchmarks.project import described
 from scheduler_sim import engine
 from scheduler_sim.engine.clusters.presets import pool
 
@@ -47,7 +47,7 @@ def simulation(tasks: engine.Workload) -> engine.Simulation:
 
 def main() -> None:
     """Play and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument("--tasks", type=int, default=20_000)
     parser.add_argument("--queues", default="1000,3000,10000,30000,100000")
     parser.add_argument("--events", type=int, default=300, help="completions played with each queue")

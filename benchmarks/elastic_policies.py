@@ -5,10 +5,9 @@ python -m benchmarks.elastic_policies [--tasks 150] [--nodes 8] [--load 0.8] [--
 Each seed draws tasks of its own by the `elastic` generator, the same for all policies; nodes have 8 GPUs.
 """
 
-import argparse
-
 import numpy as np
 
+from benchmarks.project import described
 from scheduler_sim.engine import Cluster, NodeGroup, Simulation, parse_policy
 from scheduler_sim.engine.generators import generate_workload
 from scheduler_sim.engine.measuring.bounds import lower_bounds
@@ -40,7 +39,7 @@ def figures(simulation: Simulation) -> list[float]:
 
 def main() -> None:
     """Print a table of means and 95 % intervals over the seeds."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument("--tasks", type=int, default=150)
     parser.add_argument("--nodes", type=int, default=8)
     parser.add_argument("--load", type=float, default=0.8)

@@ -24,9 +24,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.project import ROOT
 from scheduler_sim.engine.crew import cores
 
-ROOT = Path(__file__).resolve().parent.parent
 PARTS = {
     "start-up: interpreter, Django, Numba": "wall time until the command's own work begins",
     "tasks read": "from rows to the engine's columns",

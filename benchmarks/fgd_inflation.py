@@ -10,7 +10,6 @@ the project's root, as they do:
     python -m benchmarks.fgd_inflation --nodes openb_node_list_all_node.csv --gpu-nodes openb_pod_list_default.csv
 """
 
-import argparse
 import itertools
 import statistics
 from dataclasses import replace
@@ -20,6 +19,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.project import described
 from scheduler_sim.engine import Cluster, Simulation, Workload, parse_policy
 from scheduler_sim.engine.clusters.openb_nodes import openb_groups, read_openb_nodes
 from scheduler_sim.engine.clusters.oversize import fit_workload
@@ -73,7 +73,7 @@ def allocation_ratio(workload: Workload, cluster: Cluster, placement: str, seed:
 
 def main() -> None:
     """Play every placement over all seeds and print the ratios."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument("pods", type=Path, nargs="+", help="openb_pod_list_*.csv of cluster-trace-gpu-v2023")
     parser.add_argument(
         "--cluster", default="openb", help="a preset, or a node list of the trace, alike nodes together"

@@ -22,7 +22,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.project import ROOT
+
 POLICIES = "fcfs,sjf,saf,wfp3,unicep,f1,fcfs+easy,sjf+easy"
 VISITS = 9
 

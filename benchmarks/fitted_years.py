@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
+from benchmarks.project import described
 from scheduler_sim import engine as sim
 from scheduler_sim.engine.errors import InvalidWorkload
 from scheduler_sim.engine.measuring.likeness import DAY, WEEK, Original
@@ -155,7 +156,7 @@ def read(arguments: argparse.Namespace) -> tuple[sim.Workload, sim.Cluster | str
 
 def main() -> None:
     """Fit the models, make their years, and print both tables of each."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument("trace", help="a log, such as KTH-SP2.swf.gz")
     parser.add_argument("--years", type=int, default=20, help="how many, default %(default)s")
     parser.add_argument("--days", type=int, default=365, help="of a year, default %(default)s")

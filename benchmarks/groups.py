@@ -8,7 +8,6 @@ server's time for the page of each way to group, as the median of 21 visits. `--
 placements.
 """
 
-import argparse
 import os
 import shutil
 import statistics
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from benchmarks.project import described
 
 POLICIES = (
     "fcfs+easy",
@@ -50,7 +51,7 @@ class Clock:
 
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument("--tasks", type=int, default=100_000)
     parser.add_argument("--users", type=int, default=10_000)
     parser.add_argument("--keep", type=Path, help="a folder whose site is kept and used again")

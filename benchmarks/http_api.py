@@ -20,11 +20,11 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from benchmarks.project import ROOT
+
 if TYPE_CHECKING:
     from apps.results.models import Run
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scheduler_sim.settings")
 
 POLICIES = [

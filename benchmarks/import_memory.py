@@ -23,12 +23,10 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-
-from scheduler_sim.engine import Workload  # noqa: E402
-from scheduler_sim.engine.generators import generate_workload  # noqa: E402
-from scheduler_sim.engine.traces import write_swf  # noqa: E402
+from benchmarks.project import ROOT
+from scheduler_sim.engine import Workload
+from scheduler_sim.engine.generators import generate_workload
+from scheduler_sim.engine.traces import write_swf
 
 SIZES = (10_000, 100_000, 1_000_000)
 _START = datetime(2024, 1, 1, tzinfo=UTC)

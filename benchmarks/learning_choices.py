@@ -7,12 +7,12 @@ begins idle, and the differences are paired by window. The built-in policy that 
 nobody could have chosen before; beside it stands the one that is best on the first half.
 """
 
-import argparse
 import time
 from dataclasses import fields
 
 import numpy as np
 
+from benchmarks.project import described
 from scheduler_sim.engine.clusters.presets import load_cluster
 from scheduler_sim.engine.generators import generate_workload
 from scheduler_sim.engine.learning.evaluation import paired_interval, policy_figures, refusal
@@ -42,7 +42,7 @@ def told(mine: FloatArray, other: FloatArray, generator: np.random.Generator) ->
 def main() -> None:
     """Search, judge and print."""
     usual = SearchSettings()
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument("choice", choices=tuple(CHOICES))
     parser.add_argument("trace", help="a file, or mixed:SEED for 4,000 tasks of that generator")
     parser.add_argument("--cluster", required=True)

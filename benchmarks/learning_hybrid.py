@@ -8,12 +8,12 @@ interval is that of the paired difference of the workloads' mean completion time
 rl_agent learns from scratch in each workload, and is compared over the last fifth of it.
 """
 
-import argparse
 import json
 from dataclasses import replace
 
 import numpy as np
 
+from benchmarks.project import described
 from scheduler_sim import engine
 from scheduler_sim.engine.clusters.presets import workstation
 from scheduler_sim.engine.generators import generate_workload
@@ -36,7 +36,7 @@ def completion_times(policy: engine.Policy, workload: engine.Workload, seed: int
 
 def main() -> None:
     """Fit, play and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument("--tasks", type=int, default=5000)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--rate", type=float, default=100.0, help="mean arrivals a second")

@@ -6,12 +6,12 @@ The protocol stands in docs/learning.md, "How it is judged". `--rehearse` does a
 what choices are made by. With `--keep` searches that a file holds are not made again; `--search-only` judges nothing.
 """
 
-import argparse
 from dataclasses import dataclass
 
 import numpy as np
 
 from benchmarks.learning_policy_search import add_search_arguments, searched
+from benchmarks.project import described
 from scheduler_sim import engine
 from scheduler_sim.engine.clusters.presets import pool
 from scheduler_sim.engine.errors import EngineError
@@ -77,7 +77,7 @@ def best_of(part: Workload, cluster: engine.Cluster, forms: tuple[str, ...]) -> 
 
 def main() -> None:
     """Search, judge and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     add_search_arguments(parser)
     parser.add_argument("--backfills", default="easy")
     parser.add_argument("--rehearse", action="store_true", help="search and judge within the first half")

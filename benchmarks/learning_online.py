@@ -6,10 +6,10 @@ Prints the mean bounded slowdown of all jobs, of the first and of the second hal
 regression was chosen on the first half of KTH-SP2: only what it does elsewhere says how good it is.
 """
 
-import argparse
 import time
 from pathlib import Path
 
+from benchmarks.project import described
 from scheduler_sim import engine
 from scheduler_sim.engine.clusters.presets import pool
 from scheduler_sim.engine.measuring.metrics import TaskFigures
@@ -26,7 +26,7 @@ POLICIES = (
 
 def main() -> None:
     """Play each policy twice, since the first time compiles, and print a row of a table for it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument("trace", type=Path)
     parser.add_argument("--processors", type=int, required=True)
     options = parser.parse_args()

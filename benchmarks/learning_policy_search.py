@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.project import described
 from scheduler_sim import engine
 from scheduler_sim.engine.clusters.presets import pool
 from scheduler_sim.engine.errors import EngineError
@@ -47,7 +48,7 @@ BLOCKS = 5
 
 def main() -> None:
     """Search, play and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     add_search_arguments(parser)
     parser.add_argument("--sequences", type=int, default=20)
     parser.add_argument("--generated", type=int, default=0, metavar="N", help="also N sequences of a generated trace")

@@ -9,12 +9,12 @@ run; `past as recorded` are the same model's predictions with the ends that the 
 of another schedule could know.
 """
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.project import described
 from scheduler_sim import engine
 from scheduler_sim.engine.clusters.presets import pool
 from scheduler_sim.engine.measuring.metrics import TaskFigures
@@ -34,7 +34,7 @@ def errors(estimate: FloatArray, late: Workload) -> str:
 
 def main() -> None:
     """Fit, play and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument("trace", type=Path)
     parser.add_argument("--processors", type=int, required=True)
     parser.add_argument("--denser", type=float, default=1.0, help="the last arrivals so many times as dense")

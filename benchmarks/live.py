@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.project import described
 from tests.live.live_site import Client, Redis, Site
 
 ACKNOWLEDGE_EVERY = 4
@@ -280,7 +281,7 @@ def report_cost(deployment: str, rows: int, taken: dict[bool, list[dict[str, flo
 
 def main() -> None:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     commands = parser.add_subparsers(required=True)
     one = commands.add_parser("fanout", help="many clients on one run")
     one.add_argument("--embedded", action="store_true", help="without Redis")

@@ -9,12 +9,12 @@ expected to run as long as they do, or with `long` one to ten times as long, so 
 Processor seconds of the kernel alone, and a checksum of starts and nodes to compare versions by.
 """
 
-import argparse
 import hashlib
 import time
 
 import numpy as np
 
+from benchmarks.project import described
 from scheduler_sim.engine import Cluster, Simulation, Workload, parse_policy
 from scheduler_sim.engine.clusters.presets import load_cluster
 from scheduler_sim.engine.workloads.workload import FloatArray
@@ -51,7 +51,7 @@ def jobs(cluster: Cluster, queued: int, more: int, gangs: float, *, exact: bool)
 
 def main() -> None:
     """Play and print a line a queue."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument("--nodes", type=int, default=1523)
     parser.add_argument("--queues", default="100,1000,5000")
     parser.add_argument("--more", type=int, default=10_000, help="jobs that come later, default %(default)s")

@@ -4,13 +4,13 @@ One core, after warm-up, processor seconds of the kernel alone: no generating, n
 from the project's root: python -m benchmarks.node_speed
 """
 
-import argparse
 from collections.abc import Callable
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.project import described
 from benchmarks.timing import play
 from scheduler_sim.engine import Cluster, Simulation, Workload
 from scheduler_sim.engine.clusters.presets import load_cluster
@@ -48,7 +48,7 @@ def longest_queue(simulation: Simulation) -> int:
 
 def main() -> None:
     """Measure and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument("--tasks", type=int, default=1_000_000)
     parser.add_argument("--loads", default="0.5,0.9", help="default %(default)s")
     parser.add_argument("--repeats", type=int, default=3)

@@ -5,13 +5,13 @@ completion time. The oracle is greedy, task by task, so that it can be beaten; t
 Run from the project's root: python -m benchmarks.oracle_gap
 """
 
-import argparse
 import statistics
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.project import described
 from scheduler_sim.engine import Simulation, Workload, parse_policy
 from scheduler_sim.engine.clusters.presets import workstation
 from scheduler_sim.engine.generators.mixed import MixedParameters, generate
@@ -29,7 +29,7 @@ def mean_completion_time(workload: Workload, placement: str, seed: int) -> float
 
 def main() -> None:
     """Play every placement and the oracle over all seeds and loads and print the regrets."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument("--tasks", type=int, default=5000)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--loads", default="0.5,0.9,1.2", help="core-seconds over 16 cores, default %(default)s")

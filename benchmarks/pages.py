@@ -9,7 +9,6 @@ with and without the charts' library; and for a live page redraws a second and t
 are medians of several visits. `--keep DIR --prepare` only makes the site, for a measurement on a quiet machine later.
 """
 
-import argparse
 import os
 import shutil
 import statistics
@@ -22,7 +21,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from benchmarks.browser import FLAGS, PROJECT, free_port, needed_chromium, site_environment, start_daphne
+from benchmarks.browser import FLAGS, free_port, needed_chromium, site_environment, start_daphne
+from benchmarks.project import ROOT, described
 
 POLICIES = "fcfs,fcfs+easy,sjf,sjf+easy,wfp3,wfp3+easy,f1,f1+easy"
 VISITS = 7
@@ -31,7 +31,7 @@ MEASURED = (*FLAGS, "--enable-precise-memory-info", "--js-flags=--expose-gc")
 
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument("--tasks", type=int, default=100_000)
     parser.add_argument(
         "--minutes", type=float, default=10.0, help="how long the live page is watched; 0 to leave it out"
@@ -75,7 +75,7 @@ class Site:
 
     def manage(self, *arguments: str) -> list[str]:
         """Return a command of the site."""
-        return [sys.executable, str(PROJECT / "manage.py"), *arguments]
+        return [sys.executable, str(ROOT / "manage.py"), *arguments]
 
     def call(self, *arguments: str) -> None:
         """Run a command to its end."""

@@ -6,11 +6,11 @@ Layers of 200 tasks with up to three parents each in the layer before, all arriv
 Seconds are those of the processor, compilation left out.
 """
 
-import argparse
 import time
 
 import numpy as np
 
+from benchmarks.project import described
 from scheduler_sim.engine import Cluster, NodeGroup, Simulation, Workload, parse_policy
 from scheduler_sim.engine.clusters.network import Network
 
@@ -37,7 +37,7 @@ def layered(tasks: int, seed: int = 1) -> Workload:
 
 def main() -> None:
     """Print a line a size and policy."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument("--tasks", default="1000,10000", help="comma-separated, default %(default)s")
     sizes = [int(size) for size in parser.parse_args().tasks.split(",")]
     groups = tuple(NodeGroup(f"k{kind}", count=16, cores=32, cpu_speed=1 + kind / 2) for kind in range(4))

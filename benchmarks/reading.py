@@ -18,8 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from benchmarks.project import ROOT, described
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scheduler_sim.settings")
 
 
@@ -44,7 +44,7 @@ def row(what: str, took: list[tuple[float, float]]) -> None:
 
 def main() -> None:
     """Measure and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument("--tasks", type=int, default=1_000_000)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--processes", type=int, default=4, help="that read it at once")

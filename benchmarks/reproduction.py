@@ -8,7 +8,6 @@ gave). A row whose difference is larger than its tolerance makes the command end
 differ there is no tolerance, and the table says what differs.
 """
 
-import argparse
 import hashlib
 import heapq
 import json
@@ -23,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.fgd_inflation import allocation_ratio, gpu_nodes, in_order, inflate
+from benchmarks.project import described
 from scheduler_sim import engine as sim
 from scheduler_sim.engine.clusters.network import Network
 from scheduler_sim.engine.formulas import bounded_slowdown
@@ -445,7 +445,7 @@ def lines_of(rows: Sequence[Row]) -> list[str]:
 
 def main() -> int:
     """Print the tables and return 1 where a row is outside of its tolerance."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument("shared", type=Path, help="the folder with traces and oracles")
     parser.add_argument("--only", default=",".join(TABLES), help="comma-separated, default %(default)s")
     arguments = parser.parse_args()

@@ -8,13 +8,13 @@ TRACE, one of Gavel's, the jobs are dealt out to the seeds in turn, and arrivals
 The last column is the difference of the mean completion time from the first policy on the same jobs.
 """
 
-import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.project import described
 from benchmarks.rounds_speed import KINDS, draw, ours
 from scheduler_sim.engine import Cluster, NodeGroup, Workload
 from scheduler_sim.engine.clusters.cluster import LARGEST_GPUS_PER_NODE
@@ -63,7 +63,7 @@ def dealt(trace: Path, throughputs: Path, table: Throughputs, count: int, *, gpu
 
 def main() -> None:
     """Print a table of means and 95 % intervals over the seeds."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument("throughputs", type=Path)
     parser.add_argument("--jobs", type=int, default=500)
     parser.add_argument("--gpus", type=int, default=36, help="of each kind")

@@ -8,7 +8,6 @@ an interpreter with cvxpy, ecos, numpy, scipy and psutil. Both sides are timed i
 reading, starting up and compiling, so that other work on the machine counts little; medians are shown.
 """
 
-import argparse
 import json
 import os
 import statistics
@@ -20,6 +19,7 @@ from time import process_time
 
 import numpy as np
 
+from benchmarks.project import described
 from scheduler_sim.engine import Cluster, NodeGroup, Simulation, Workload, parse_policy
 from scheduler_sim.engine.traces import read_kinds
 from scheduler_sim.engine.workloads.columns import Labels
@@ -111,7 +111,7 @@ def theirs(workload: Workload, gpus: str, policy: str, checkout: Path, python: s
 
 def main() -> None:
     """Print a line a policy."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument("throughputs", type=Path)
     parser.add_argument("--jobs", type=int, default=500)
     parser.add_argument("--gpus", default="36,36,36", help="of v100, p100, k80")

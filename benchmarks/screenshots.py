@@ -5,7 +5,6 @@
 `make run` and `make serve` make such a site. Needs Chromium and the packages of requirements-dev.txt.
 """
 
-import argparse
 import sys
 from pathlib import Path
 from typing import Literal
@@ -13,13 +12,14 @@ from typing import Literal
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from benchmarks.browser import FLAGS, needed_chromium
+from benchmarks.project import described
 
 DESK, PHONE = ViewportSize(width=1440, height=960), ViewportSize(width=390, height=844)
 
 
 def main() -> int:
     """Take every picture and print where it lies."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument("address")
     parser.add_argument("--run", type=int, default=1, help="a finished run of rigid tasks")
     parser.add_argument("--split-run", type=int, help="a finished run of tasks split between CPU and GPU")

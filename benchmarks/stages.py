@@ -9,7 +9,6 @@ work on the machine hardly counts; what PostgreSQL's own processes take is not i
 What is stored stays in the database, which should be one for this alone.
 """
 
-import argparse
 import importlib
 import io
 import os
@@ -19,6 +18,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from benchmarks.project import described
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scheduler_sim.settings")
@@ -82,7 +83,7 @@ def measure(tasks: int, policies: str, watch: Watch) -> None:
 
 def main() -> None:
     """Measure and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument("--sizes", default="1000,10000,100000,1000000")
     parser.add_argument("--policies", default="fcfs,fcfs+easy")
     given = parser.parse_args()

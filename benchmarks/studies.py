@@ -8,7 +8,6 @@ plays one run of --plan-tasks tasks (0: none) and computes from what it took a s
 machines. Everything goes to the database that DATABASE_URL names, and stays there.
 """
 
-import argparse
 import os
 import resource
 import statistics
@@ -17,6 +16,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from benchmarks.project import described
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -33,7 +34,7 @@ PLANNED_RUNS, PLANNED_WORKLOADS, MACHINES, CORES = 10_000, 100, 100, (2, 16)
 
 def main() -> None:
     """Measure what the arguments ask for, and print it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument("--tasks", type=int, default=10_000)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument(

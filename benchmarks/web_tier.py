@@ -10,7 +10,6 @@ reads for a while (exponential, `--think` seconds on average) and asks again, wi
 Everything is on one machine, the users included. `--profile` prints where the server's time goes.
 """
 
-import argparse
 import http.client
 import os
 import random
@@ -29,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.attack.ground import UNLIMITED, own_database
-from benchmarks.browser import PROJECT
+from benchmarks.project import ROOT, described
 from tests.live.live_site import Redis, Site
 
 POLICIES = "fcfs,sjf,saf,wfp3,fcfs+easy,sjf+easy,saf+easy,wfp3+easy"
@@ -119,7 +118,7 @@ def use(port: int, think: float, seed: int, until: float, took: dict[str, list[f
 
 def main() -> None:
     """Let users ask, and print what they waited."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument("--users", type=int, default=50)
     parser.add_argument("--think", type=float, default=2.0, help="seconds between two questions of a user, on average")
     parser.add_argument("--seconds", type=float, default=60.0)
@@ -181,7 +180,7 @@ def use_once(port: int, place: str) -> None:
 
 def profiled(process: int, seconds: float) -> "subprocess.Popen[bytes]":
     """Begin to watch a process."""
-    where = PROJECT / "var" / "web_tier.svg"
+    where = ROOT / "var" / "web_tier.svg"
     print(f"profile: {where}", file=sys.stderr)
     words = ["py-spy", "record", "-p", str(process), "-d", str(int(seconds)), "-o", str(where), "--idle"]
     return subprocess.Popen(words)

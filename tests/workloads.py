@@ -1,5 +1,6 @@
 """What tests of every layer say of workloads."""
 
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
@@ -28,6 +29,19 @@ def _assert_same_column(name: str, one: Any, other: Any) -> None:
         np.testing.assert_array_equal(one.mb, other.mb)
         one, other = one.rows, other.rows
     np.testing.assert_array_equal(one, other, err_msg=name)
+
+
+def random_trace(
+    head: str, jobs: int, seed: int, *, apart: int, line: Callable[[np.random.Generator, int, int], str]
+) -> str:
+    """Return the text of a trace whose jobs arrive some `apart` seconds after each other.
+
+    Args:
+        line: draws the line of a job with this number and arrival.
+    """
+    generator = np.random.default_rng(seed)
+    arrivals = np.sort(generator.integers(0, apart * jobs, jobs)).tolist()
+    return "\n".join([head, *(line(generator, number, arrival) for number, arrival in enumerate(arrivals, 1))]) + "\n"
 
 
 def random_requests(arrivals: np.ndarray, seed: int) -> Requests:

@@ -16,6 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from scheduler_sim.background.connections import redis_faults
+from scheduler_sim.columnar.statements import answered
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -80,9 +81,7 @@ def _outcome(name: str, asked: "Future[float]", started: float, faults: tuple[ty
 
 def _ask_database() -> None:
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-            cursor.fetchone()
+        answered(connection, "SELECT 1")
     finally:
         # This thread's own connection: back to the pool, or closed.
         connection.close()

@@ -4,6 +4,8 @@ from typing import Any
 
 from django.db import connections
 
+from scheduler_sim.columnar.statements import told
+
 KEYS_AHEAD = 1_000
 """Keys of results that a connection to PostgreSQL takes at a time: some pages of the primary key, so that two that
 write at once seldom want the same page. One key at a time took a tenth longer. Rows that two write at once do not
@@ -14,15 +16,15 @@ def take_keys_ahead(using: str, **_signal: Any) -> None:
     """Let connections take keys ahead, which no model can say: set as often as the database is brought up to date."""
     connection = connections[using]
     if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT format('ALTER SEQUENCE %%I.%%I CACHE %%s', schemaname, sequencename, %s) FROM pg_sequences "
-                "WHERE sequencename = 'results_schedulerresult_id_seq' AND schemaname = current_schema() "
-                "AND cache_size <> %s",
-                [KEYS_AHEAD, KEYS_AHEAD],
-            )
-            for (statement,) in cursor.fetchall():
-                cursor.execute(statement)
+        changes = told(
+            connection,
+            "SELECT format('ALTER SEQUENCE %%I.%%I CACHE %%s', schemaname, sequencename, %s) FROM pg_sequences "
+            "WHERE sequencename = 'results_schedulerresult_id_seq' AND schemaname = current_schema() "
+            "AND cache_size <> %s",
+            [KEYS_AHEAD, KEYS_AHEAD],
+        )
+        for (statement,) in changes:
+            told(connection, statement)
 
 
 def take_keys_anew(connection: Any, run_id: int) -> None:
@@ -34,6 +36,5 @@ def take_keys_anew(connection: Any, run_id: int) -> None:
         connection.ensure_connection()
         session = connection.connection
         if getattr(session, "keys_taken_for", None) != run_id:
-            with connection.cursor() as cursor:
-                cursor.execute("DISCARD SEQUENCES")
+            told(connection, "DISCARD SEQUENCES")
             session.keys_taken_for = run_id

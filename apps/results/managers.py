@@ -20,6 +20,7 @@ from apps.tasks.managers import key_pages, numbers_of_keys
 from apps.tasks.models import Task
 from scheduler_sim.background.models import Job
 from scheduler_sim.columnar.insert import insert_blocks
+from scheduler_sim.columnar.statements import answered
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 from scheduler_sim.marks import alters_data
 
@@ -309,9 +310,9 @@ class SchedulerResultQuerySet(OfRunsQuerySet):
         connection = connections[self.db]
         if connection.vendor == "postgresql":
             # Rows that others have not committed yet have keys already.
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT nextval(pg_get_serial_sequence(%s, 'id'))", [self.model._meta.db_table])
-                key: int = cursor.fetchone()[0]
+            key: int = answered(
+                connection, "SELECT nextval(pg_get_serial_sequence(%s, 'id'))", [self.model._meta.db_table]
+            )
             return key
         newest: int | None = self.order_by("-id").values_list("id", flat=True).first()
         return (newest or 0) + 1

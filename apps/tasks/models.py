@@ -341,11 +341,21 @@ class WorkloadImport(models.Model):
         return f"import of {self.file_name}"
 
 
+def _history(related_name: str, help_text: str, *, blank: bool) -> models.ForeignKey[Workload | None, Workload | None]:
+    """Return the column of the jobs that are known of; an answer outlives them."""
+    return models.ForeignKey(
+        Workload, models.SET_NULL, null=True, blank=blank, related_name=related_name, help_text=help_text
+    )
+
+
 class ForecastAsked(models.Model):
     """What is asked for about the starts of a site's jobs; made in a process of its own, see `JOB`."""
 
     JOB: ClassVar[str]
     """The kind of job that makes one."""
+
+    SUBJECT: ClassVar[str]
+    """What it is called, as a format of the row."""
 
     result: Any
     """What came out, as JSON; each has a column for it."""
@@ -357,6 +367,9 @@ class ForecastAsked(models.Model):
     class Meta:
         abstract = True
         ordering = ("-id",)
+
+    def __str__(self) -> str:
+        return self.SUBJECT.format(self)
 
     @property
     def job(self) -> Job | None:
@@ -381,16 +394,10 @@ class StartForecast(ForecastAsked):
     """When the waiting jobs of a printed queue of a site will start; made in a process of its own."""
 
     JOB = "forecast"
+    SUBJECT = "forecast of {0.file_name}"
 
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="forecasts")
-    history = models.ForeignKey(
-        Workload,
-        on_delete=models.SET_NULL,
-        null=True,
-        blank=True,
-        related_name="forecasts",
-        help_text="What ran before.",
-    )
+    history = _history("forecasts", "What ran before.", blank=True)
     file_name = models.CharField(max_length=255, help_text="As the client called it.")
     queue = models.TextField(help_text="What squeue printed.")
     queue_at = models.FloatField(null=True, help_text="When, in seconds since 1970, where the text does not say.")
@@ -401,22 +408,18 @@ class StartForecast(ForecastAsked):
         verbose_name = "forecast of starts"
         verbose_name_plural = "forecasts of starts"
 
-    def __str__(self) -> str:
-        return f"forecast of {self.file_name}"
-
 
 class ForecastTrial(ForecastAsked):
     """How good forecasts of a site's starts are at instants of a stored past; made in a process of its own."""
 
     JOB = "trial"
+    SUBJECT = "forecasts of {0.site.reference} on trial"
 
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="forecast_trials")
-    history = models.ForeignKey(
-        Workload,
-        on_delete=models.SET_NULL,
-        null=True,
-        related_name="forecast_trials",
-        help_text="What really happened; at each instant only what had come about by then is known.",
+    history = _history(
+        "forecast_trials",
+        "What really happened; at each instant only what had come about by then is known.",
+        blank=False,
     )
     queues = models.TextField(blank=True, help_text="What squeue printed; empty: told by the history.")
     slurm_starts = models.TextField(blank=True, help_text="What squeue --start printed.")
@@ -427,6 +430,3 @@ class ForecastTrial(ForecastAsked):
     class Meta(ForecastAsked.Meta):
         verbose_name = "trial of forecasts"
         verbose_name_plural = "trials of forecasts"
-
-    def __str__(self) -> str:
-        return f"forecasts of {self.site.reference} on trial"

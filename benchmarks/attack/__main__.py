@@ -8,7 +8,6 @@
 Ends with 1 if anything broke, and says what, with the seed that shows it again.
 """
 
-import argparse
 import os
 import random
 import sys
@@ -22,6 +21,7 @@ from rich.table import Table
 
 from benchmarks.attack import disturbances, floods, kills, machines
 from benchmarks.attack.ground import Count, Ground
+from benchmarks.project import described
 
 ATTACKS: dict[str, Callable[[Ground, Count], None]] = {
     "pieces": kills.runs_in_pieces,
@@ -41,7 +41,7 @@ ATTACKS: dict[str, Callable[[Ground, Count], None]] = {
 
 def main() -> int:
     """Attack, print the table, and return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = described(__doc__)
     parser.add_argument(
         "--only", nargs="+", choices=ATTACKS, default=list(ATTACKS), metavar="ATTACK", help=", ".join(ATTACKS)
     )

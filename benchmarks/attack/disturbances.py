@@ -21,7 +21,7 @@ from benchmarks.attack.ground import (
     until,
     write_lock,
 )
-from benchmarks.browser import PROJECT
+from benchmarks.project import ROOT
 
 STEPS = (-3600.0, -30.0, 30.0, 3600.0, 86_400.0)
 
@@ -32,7 +32,7 @@ def races(ground: Ground, count: Count) -> None:
         tries, seed = str(ground.times(50)), str(ground.chance.randrange(10**6))
         command = [sys.executable, "-m", "benchmarks.attack.races", str(caller.site.folder), tries, seed]
         done = subprocess.run(
-            command, cwd=PROJECT, env=caller.site.environment, check=False, capture_output=True, text=True
+            command, cwd=ROOT, env=caller.site.environment, check=False, capture_output=True, text=True
         )
         hold(done.returncode == 0, f"the driver ended with {done.returncode}: {done.stderr[-500:]}")
         for number, race in enumerate(json.loads(done.stdout.splitlines()[-1])):
@@ -91,7 +91,7 @@ def _second(caller: Caller, run: int) -> str:
     """Let another process ask for the run, and return what became of it; that it gets in is `Broken`."""
     done = subprocess.run(
         [sys.executable, "manage.py", "runsimulation", "--resume", str(run)],
-        cwd=PROJECT,
+        cwd=ROOT,
         env=caller.site.environment,
         check=False,
         capture_output=True,

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.attack.ground import Caller, Count, Ground, hold, kill, until
-from benchmarks.browser import PROJECT
+from benchmarks.project import ROOT
 
 SWEPT_SECONDS = 60
 """Within so long a dead process must have been told of; the sweep comes every five seconds."""
@@ -25,7 +25,7 @@ def runs_in_pieces(ground: Ground, count: Count) -> None:
             str(ground.chance.randrange(10**6)),
         ]
         done = subprocess.run(
-            command, cwd=PROJECT, env=caller.site.environment, check=False, capture_output=True, text=True
+            command, cwd=ROOT, env=caller.site.environment, check=False, capture_output=True, text=True
         )
         hold(done.returncode == 0, f"the driver ended with {done.returncode}: {done.stderr[-500:]}")
         for number, attempt in enumerate(json.loads(done.stdout.splitlines()[-1])["attempts"]):

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.attack.ground import Broken, Count, Ground, built_clock, hold, until
-from benchmarks.browser import PROJECT
+from benchmarks.project import ROOT
 
 NETWORK = "10.77.0"
 HUB = f"{NETWORK}.1"
@@ -186,7 +186,7 @@ class _Study:
             "CELERY_BROKER_URL": f"redis://{HUB}:6379/0",
             "CELERY_TASK_DEFAULT_QUEUE": name,
             "SECRET_KEY": "of machines that are gone in a minute",
-            "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR", str(PROJECT / "var" / "numba")),
+            "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR", str(ROOT / "var" / "numba")),
         }
         definition = {
             "name": name,
@@ -295,7 +295,7 @@ class _Study:
         alone = ["unshare", "--uts", "--pid", "--fork", "--mount-proc", "--kill-child"]
         return subprocess.Popen(
             ["ip", "netns", "exec", machine, *alone, "sh", "-c", f"hostname {machine}; {celery}"],
-            cwd=PROJECT,
+            cwd=ROOT,
             env={**self._environment, **clock, "VAR_DIR": str(self._folder(machine))},
             stdout=(self.net.folder / f"{self.name}.w{number}.log").open("wb"),
             stderr=subprocess.STDOUT,
@@ -304,7 +304,7 @@ class _Study:
     def _manage(self, *arguments: str) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
             ["ip", "netns", "exec", self.net.hub, sys.executable, "manage.py", *arguments],
-            cwd=PROJECT,
+            cwd=ROOT,
             env={**self._environment, "VAR_DIR": str(self._folder("hub"))},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

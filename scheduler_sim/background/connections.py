@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core import checks
 from django.db import DatabaseError, connection
 
+from scheduler_sim.columnar.statements import answered
 from scheduler_sim.engine.crew import cores
 
 logger = logging.getLogger(__name__)
@@ -31,11 +32,10 @@ def too_few() -> str:
     """
     if connection.vendor != "postgresql":
         return ""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
-        )
-        allowed: int = cursor.fetchone()[0]
+    allowed: int = answered(
+        connection,
+        "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int",
+    )
     if allowed >= needed():
         return ""
     return (

@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import Error, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from scheduler_sim.columnar.statements import answered, told
 from scheduler_sim.columnar.turnstile import is_in_memory
 
 logger = logging.getLogger(__name__)
@@ -71,14 +72,12 @@ def is_held(key: str) -> bool:
         if key in _files or key in _numbers:
             return True
     if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT EXISTS (SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database "
-                "WHERE locktype = 'advisory' AND objsubid = 1 AND datname = current_database() "
-                "AND ((classid::bigint << 32) | objid::bigint) = %s)",
-                [_number(key)],
-            )
-            return bool(cursor.fetchone()[0])
+        question = (
+            "SELECT EXISTS (SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database "
+            "WHERE locktype = 'advisory' AND objsubid = 1 AND datname = current_database() "
+            "AND ((classid::bigint << 32) | objid::bigint) = %s)"
+        )
+        return bool(answered(connection, question, [_number(key)]))
     try:
         with _path(key).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -127,12 +126,9 @@ def _ask(question: str, key: str | None) -> Any:
             "OPTIONS": {name: value for name, value in _session.settings_dict["OPTIONS"].items() if name != "pool"},
         }
         _session.inc_thread_sharing()
-        with _session.cursor() as cursor:
-            for name, value in settings.DATABASE_SILENCE.items():
-                cursor.execute(f"SET {name} = {value}")
-    with _session.cursor() as cursor:
-        cursor.execute(question, None if key is None else [_number(key)])
-        return cursor.fetchone()[0]
+        for name, value in settings.DATABASE_SILENCE.items():
+            told(_session, f"SET {name} = {value}")
+    return answered(_session, question, None if key is None else [_number(key)])
 
 
 def _close() -> None:

@@ -15,6 +15,7 @@ from scheduler_sim.background import kinds, processes
 from scheduler_sim.background.claims import identity
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.queue import first_to_start
+from scheduler_sim.columnar.statements import told
 
 logger = logging.getLogger(__name__)
 
@@ -97,8 +98,7 @@ def _dispatch_quietly() -> None:
 @transaction.atomic
 def _start_next() -> bool:
     if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_QUEUE_LOCK])
+        told(connection, "SELECT pg_advisory_xact_lock(%s)", [_QUEUE_LOCK])
     known = {kind.name: kind for kind in kinds.every()}
     busy = Job.objects.filter(host=processes.host_name()).busy()
     free = settings.JOB_PROCESSES - sum(count for name, count in busy.kinds.items() if known[name].takes_place)

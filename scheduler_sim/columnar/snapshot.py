@@ -8,6 +8,8 @@ from typing import Any
 
 from django.db import connections, transaction
 
+from scheduler_sim.columnar.statements import told
+
 
 @contextmanager
 def snapshot(using: str = "default") -> Iterator[None]:
@@ -35,6 +37,5 @@ def snapshot(using: str = "default") -> Iterator[None]:
         else:
             stack.enter_context(transaction.atomic(using=using))
         if connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            told(connection, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         yield

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from benchmarks.browser import FLAGS, PROJECT, find_chromium, free_port, site_environment, start_daphne
+from benchmarks.browser import FLAGS, find_chromium, free_port, site_environment, start_daphne
+from benchmarks.project import ROOT
 from tests.files import made_once, written
 from tests.live.live_site import PATIENCE, manage
 
@@ -59,13 +60,13 @@ class Site:
     def manage(self, *arguments: str) -> str:
         """Run a command to its end."""
         command = [sys.executable, "manage.py", *arguments]
-        done = subprocess.run(command, cwd=PROJECT, env=self.environment, check=True, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=ROOT, env=self.environment, check=True, capture_output=True, text=True)
         return done.stdout
 
     def launch(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a command beside the server."""
         command = [sys.executable, "manage.py", *arguments]
-        return subprocess.Popen(command, cwd=PROJECT, env=self.environment, stdout=self._log, stderr=self._log)
+        return subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=self._log, stderr=self._log)
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
@@ -172,12 +173,20 @@ class Visit:
 
 @pytest.fixture
 def visit(browser: "Browser", site: Site) -> Iterator[Callable[..., Visit]]:
-    """Give a maker of visits; afterwards none of them may have shown an error."""
+    """Give a maker of visits; afterwards none of them may have shown an error.
+
+    It takes the page to begin with, if any, whether somebody is to sign in before, and what a browser is told.
+    """
     visits: list[Visit] = []
 
-    def make(**options: Any) -> Visit:
-        visits.append(Visit(browser, site, **options))
-        return visits[-1]
+    def make(path: str = "", *, signed_in: bool = False, **options: Any) -> Visit:
+        one = Visit(browser, site, **options)
+        visits.append(one)
+        if signed_in:
+            one.sign_in()
+        if path:
+            one.open(path)
+        return one
 
     yield make
     errors = [error for one in visits for error in one.errors]

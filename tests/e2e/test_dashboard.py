@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parent.parent.parent
-CHARTS = PROJECT / "node_modules" / "echarts" / "dist" / "echarts.esm.min.mjs"
-AXE = PROJECT / "node_modules" / "axe-core" / "axe.min.js"
+from tests.conftest import ROOT
+
+CHARTS = ROOT / "node_modules" / "echarts" / "dist" / "echarts.esm.min.mjs"
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 
 needs_axe = pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed (npm ci does).")
 needs_charts = pytest.mark.skipif(not CHARTS.is_file(), reason="The charts are not installed (npm ci does).")
@@ -18,8 +19,7 @@ needs_charts = pytest.mark.skipif(not CHARTS.is_file(), reason="The charts are n
 
 @needs_charts
 def test_a_run_draws_all_its_charts(visit):
-    one = visit()
-    one.open("/runs/1/")
+    one = visit("/runs/1/")
     areas = one.page.locator("[data-chart]")
     assert areas.count() >= 5
     for number in range(areas.count()):
@@ -29,8 +29,7 @@ def test_a_run_draws_all_its_charts(visit):
 
 @needs_charts
 def test_the_gantt_zooms_by_keyboard_and_keeps_the_window_in_the_address(visit):
-    one = visit()
-    one.open("/runs/1/")
+    one = visit("/runs/1/")
     gantt = one.page.locator("[data-gantt]")
     gantt.scroll_into_view_if_needed()
     one.page.wait_for_selector("[data-gantt][data-drawn]")
@@ -43,16 +42,14 @@ def test_the_gantt_zooms_by_keyboard_and_keeps_the_window_in_the_address(visit):
 
 
 def test_the_base_policy_stands_in_the_address(visit):
-    one = visit()
-    one.open("/runs/1/")
+    one = visit("/runs/1/")
     one.page.select_option("#base", "sjf")
     one.page.wait_for_url(re.compile("base=sjf"))
     assert one.page.locator("tr.is-base").inner_text().find("sjf") >= 0
 
 
 def test_from_a_run_to_who_loses_most_and_to_the_tasks_that_do(visit):
-    one = visit()
-    one.open("/runs/1/")
+    one = visit("/runs/1/")
     one.page.get_by_role("link", name="Who wins, who loses").click()
     one.page.select_option("#by", "length")
     one.page.wait_for_url(re.compile("by=length"))
@@ -66,8 +63,7 @@ def test_from_a_run_to_who_loses_most_and_to_the_tasks_that_do(visit):
 
 
 def test_advice_is_copied_as_it_stands(visit):
-    one = visit(permissions=["clipboard-read", "clipboard-write"])
-    one.open("/runs/1/")
+    one = visit("/runs/1/", permissions=["clipboard-read", "clipboard-write"])
     one.page.get_by_role("link", name="Advice").click()
     one.page.select_option("#policy", "fcfs+easy")
     one.page.wait_for_url(re.compile(r"policy=fcfs%2Beasy"))
@@ -79,9 +75,7 @@ def test_advice_is_copied_as_it_stands(visit):
 
 
 def test_a_purchase_is_searched_from_a_runs_page(visit):
-    one = visit(bypass_csp=True)
-    one.sign_in()
-    one.open("/runs/1/")
+    one = visit("/runs/1/", signed_in=True, bypass_csp=True)
     one.page.get_by_role("link", name="What to buy").click()
     one.page.fill("#target", "p95 wait < 6 h")
     one.page.fill("#add", "processors=20")
@@ -95,9 +89,7 @@ def test_a_purchase_is_searched_from_a_runs_page(visit):
 
 
 def test_runs_are_filed_by_keyboard_alone(visit):
-    one = visit()
-    one.sign_in()
-    one.open("/runs/")
+    one = visit("/runs/", signed_in=True)
     page, press = one.page, one.page.keyboard.press
     page.get_by_text("Columns", exact=True).focus()
     press("Enter")
@@ -142,9 +134,7 @@ def test_runs_are_filed_by_keyboard_alone(visit):
 
 
 def test_a_clone_asks_for_the_run_again(visit):
-    one = visit()
-    one.sign_in()
-    one.open("/runs/2/")
+    one = visit("/runs/2/", signed_in=True)
     one.page.get_by_role("link", name="Clone").click()
     one.page.wait_for_url(re.compile("clone=2"))
     assert one.page.input_value("#cluster") == "workstation"
@@ -157,8 +147,7 @@ def test_a_clone_asks_for_the_run_again(visit):
 
 
 def test_the_search_leads_from_any_page_to_policies_and_jobs(visit):
-    one = visit()
-    one.open("/help/metrics/")
+    one = visit("/help/metrics/")
     one.page.keyboard.press("/")
     one.page.keyboard.type("sjf+e")
     one.page.keyboard.press("Enter")
@@ -170,8 +159,7 @@ def test_the_search_leads_from_any_page_to_policies_and_jobs(visit):
 
 
 def test_two_ticked_runs_are_compared(visit):
-    one = visit()
-    one.open("/runs/")
+    one = visit("/runs/")
     one.page.check("input[name=runs][value='1']")
     one.page.check("input[name=runs][value='2']")
     one.page.click("text=Compare the ticked runs")
@@ -180,8 +168,7 @@ def test_two_ticked_runs_are_compared(visit):
 
 
 def test_downloads_hold_the_numbers_of_the_page(visit):
-    one = visit()
-    one.open("/runs/1/")
+    one = visit("/runs/1/")
     table = one.page.request.get("/runs/1/leaderboard.csv")
     rows = list(csv.DictReader(table.text().splitlines()))
     assert {row["scheduler"] for row in rows} == {"fcfs", "fcfs+easy", "sjf", "sjf+easy"}
@@ -194,8 +181,7 @@ def test_downloads_hold_the_numbers_of_the_page(visit):
 @needs_charts
 @pytest.mark.parametrize(("kind", "begins"), [("PNG", b"\x89PNG"), ("SVG", b"<svg")])
 def test_a_chart_is_saved_as_a_picture(visit, tmp_path, kind, begins):
-    one = visit()
-    one.open("/runs/1/")
+    one = visit("/runs/1/")
     with one.page.expect_download() as download:
         one.page.locator("#chart-completion .tools button", has_text=kind).click()
     assert download.value.suggested_filename == f"main-completion-times.{kind.lower()}"
@@ -220,8 +206,7 @@ def test_colours_follow_the_system_and_the_switch(visit):
 
 
 def test_the_keyboard_alone_reaches_search_help_and_a_run(visit):
-    one = visit()
-    one.open("/")
+    one = visit("/")
     one.page.keyboard.press("?")
     assert one.page.locator("dialog").is_visible()
     one.page.keyboard.press("Escape")
@@ -242,9 +227,7 @@ def test_an_upload_becomes_a_workload_with_its_audit(visit, tmp_path):
     trace = tmp_path / "tiny.swf.gz"
     lines = "".join(f"{n} {n * 10} -1 60 4 -1 -1 4 120 -1 1 1 1 -1 1 -1 -1 -1\n" for n in range(1, 41))
     trace.write_bytes(gzip.compress(f"; MaxProcs: 16\n{lines}broken line\n".encode()))
-    one = visit()
-    one.sign_in()
-    one.open("/workloads/upload/")
+    one = visit("/workloads/upload/", signed_in=True)
     one.page.set_input_files("#file", trace)
     one.page.click("main button.primary")
     one.page.wait_for_selector("text=40 tasks are stored as")
@@ -255,9 +238,7 @@ def test_an_upload_becomes_a_workload_with_its_audit(visit, tmp_path):
 
 def test_a_file_that_is_no_trace_is_refused_in_words(visit, tmp_path):
     (tmp_path / "letter.swf").write_text("Dear scheduler,\n")
-    one = visit()
-    one.sign_in()
-    one.open("/workloads/upload/")
+    one = visit("/workloads/upload/", signed_in=True)
     one.page.set_input_files("#file", tmp_path / "letter.swf")
     one.page.click("main button.primary")
     one.page.wait_for_selector(".fault")
@@ -265,9 +246,7 @@ def test_a_file_that_is_no_trace_is_refused_in_words(visit, tmp_path):
 
 
 def test_a_run_is_started_from_its_form_and_finishes(visit):
-    one = visit()
-    one.sign_in()
-    one.open("/runs/new/?workload=1")
+    one = visit("/runs/new/?workload=1", signed_in=True)
     one.page.fill("#cluster", "hpc-64")
     one.page.fill("#name", "from the form")
     one.page.click("text=Start the run")
@@ -277,9 +256,7 @@ def test_a_run_is_started_from_its_form_and_finishes(visit):
 
 
 def test_the_form_of_a_new_run_says_what_is_wrong(visit):
-    one = visit()
-    one.sign_in()
-    one.open("/runs/new/")
+    one = visit("/runs/new/", signed_in=True)
     one.page.fill("#cluster", "hpc-none")
     with one.page.expect_navigation():
         one.page.click("text=Start the run")
@@ -322,17 +299,14 @@ def test_the_race_is_live_can_be_paused_and_ends_with_its_figures(visit, site):
 
 
 def test_a_finished_race_can_be_watched_again(visit):
-    one = visit()
-    one.open("/runs/1/")
+    one = visit("/runs/1/")
     one.page.click("[data-replay]")
     one.page.wait_for_selector("#race [data-progress-words]:has-text('Replay')")
     one.page.wait_for_selector("[data-race] tr [data-cell=rank]:text-is('1')")
 
 
 def test_somebody_signs_in_makes_a_token_deletes_it_and_signs_out(visit):
-    one = visit()
-    one.sign_in()
-    one.open("/accounts/")
+    one = visit("/accounts/", signed_in=True)
     one.page.get_by_label("Name").fill("a notebook")
     one.page.get_by_label("Valid for").select_option("a week")
     one.page.get_by_role("button", name="Make a token").click()

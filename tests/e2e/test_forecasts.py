@@ -8,9 +8,7 @@ from tests.e2e.test_dashboard import AXE, needs_axe
 
 @needs_axe
 def test_a_queue_is_forecast_from_what_squeue_printed(visit, queue):
-    one = visit(bypass_csp=True)
-    one.sign_in()
-    one.open("/forecasts/")
+    one = visit("/forecasts/", signed_in=True, bypass_csp=True)
     one.page.get_by_role("link", name="Forecast a queue").first.click()
     one.page.select_option("#site", "lab@1")
     one.page.set_input_files("#squeue", queue)

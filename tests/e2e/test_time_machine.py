@@ -94,16 +94,14 @@ def test_a_run_is_stepped_played_and_paused_and_a_task_followed_by_keyboard(visi
 
 
 def test_the_page_works_without_scripts_and_the_gantt_chart_leads_to_an_instant(visit):
-    plain = visit(java_script_enabled=False)
-    plain.open("/runs/1/at/60/?policy=fcfs&policy=sjf")
+    plain = visit("/runs/1/at/60/?policy=fcfs&policy=sjf", java_script_enabled=False)
     assert plain.page.locator("[data-play]").is_hidden()
     plain.page.get_by_role("link", name="Next event").click()
     assert float(in_address(plain.page)) > 60
     plain.page.select_option("#at-beside", "")
     plain.page.get_by_role("button", name="Show").click()
     assert plain.page.locator("[data-panel]").count() == 1
-    one = visit()
-    one.open("/runs/1/")
+    one = visit("/runs/1/")
     one.page.locator("#gantt").scroll_into_view_if_needed()
     one.page.wait_for_selector("#gantt [data-drawn]")
     one.page.locator("[data-gantt-at]").click()

@@ -17,7 +17,8 @@ from urllib.request import urlopen
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 from websockets.sync.client import ClientConnection, connect
 
-from benchmarks.browser import PROJECT, free_port, site_environment
+from benchmarks.browser import free_port, site_environment
+from benchmarks.project import ROOT
 
 FEED = Path(__file__).with_name("live_feed.py")
 COMMANDS = """
@@ -78,14 +79,14 @@ class Redis:
 
 def environment_of(folder: Path, **changes: str) -> dict[str, str]:
     """Return the environment of a site's processes, whose database is in the folder."""
-    python = {"PYTHONPATH": str(PROJECT), "PYTHONWARNINGS": "ignore"}
+    python = {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
     return site_environment(folder, DJANGO_SETTINGS_MODULE="scheduler_sim.settings", **python, **changes)
 
 
 def manage(environment: dict[str, str], *commands: str) -> None:
     """Run commands one after the other in a process that starts once for all of them."""
     words = [sys.executable, "-c", COMMANDS, json.dumps(commands)]
-    subprocess.run(words, cwd=PROJECT, env=environment, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(words, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
 class Site:
@@ -131,7 +132,7 @@ class Site:
     def manage(self, *arguments: str) -> str:
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
-            cwd=PROJECT,
+            cwd=ROOT,
             env=self.environment,
             check=True,
             stdout=subprocess.PIPE,
@@ -142,7 +143,7 @@ class Site:
         """Start a command beside the server."""
         return subprocess.Popen(
             [sys.executable, "manage.py", *arguments],
-            cwd=PROJECT,
+            cwd=ROOT,
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -151,7 +152,7 @@ class Site:
 
     def start(self) -> None:
         self._daphne = subprocess.Popen(
-            self._command, cwd=PROJECT, env=self.environment, stdout=self._log, stderr=self._log
+            self._command, cwd=ROOT, env=self.environment, stdout=self._log, stderr=self._log
         )
         eventually(lambda: _listens(self.port) or self._daphne.poll() is not None)
         assert self._daphne.poll() is None, self.log
@@ -210,7 +211,7 @@ class Site:
         if self._feed is None:
             self._feed = subprocess.Popen(
                 [sys.executable, str(FEED)],
-                cwd=PROJECT,
+                cwd=ROOT,
                 env=self.environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -16,9 +16,9 @@ from django.db import connection
 
 from benchmarks.browser import free_port
 from tests import depth
+from tests.conftest import ROOT
 from tests.live.live_site import Redis, eventually
 
-PROJECT = Path(__file__).resolve().parents[2]
 KILLS = {"stopping": depth.cases(8), "failing": depth.cases(4, "CRASH_KILLS")}
 """How often a run is killed, by what is played."""
 
@@ -30,7 +30,7 @@ def environment(folder: Path, **changes: str) -> dict[str, str]:
         "DATABASE_URL": "",
         "REDIS_URL": "",
         "DJANGO_SETTINGS_MODULE": "scheduler_sim.settings",
-        "PYTHONPATH": str(PROJECT),
+        "PYTHONPATH": str(ROOT),
         "PYTHONWARNINGS": "ignore",
         **changes,
     }
@@ -38,7 +38,7 @@ def environment(folder: Path, **changes: str) -> dict[str, str]:
 
 def python(settings: dict[str, str], *arguments: str) -> str:
     command = [sys.executable, *arguments]
-    done = subprocess.run(command, cwd=PROJECT, env=settings, check=False, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, env=settings, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -57,7 +57,7 @@ def start_run(settings: dict[str, str], tasks: int = 15_000) -> "subprocess.Pope
             # Slow enough that the outage falls into the middle of it on any machine.
             *("--rate", "2500"),
         ],
-        cwd=PROJECT,
+        cwd=ROOT,
         env=settings,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -79,7 +79,7 @@ def services() -> Iterator[dict[str, str]]:
         "POSTGRES_PORT": str(free_port()),
         "REDIS_PORT": str(free_port()),
     }
-    script = str(PROJECT / "scripts" / "services.sh")
+    script = str(ROOT / "scripts" / "services.sh")
     try:
         subprocess.run([script, "start"], env=settings, check=True, stdout=subprocess.DEVNULL)
         yield settings
@@ -135,7 +135,7 @@ def test_a_run_outlives_a_restart_of_postgresql(services: dict[str, str], tmp_pa
     settings = environment(tmp_path, DATABASE_URL=_address(services))
     run = start_run(settings)
     eventually(lambda: _rows(services) > 0 or run.poll() is not None)
-    script = str(PROJECT / "scripts" / "services.sh")
+    script = str(ROOT / "scripts" / "services.sh")
     subprocess.run([script, "stop"], env=services, check=True)
     time.sleep(2)
     subprocess.run([script, "start"], env=services, check=True, stdout=subprocess.DEVNULL)

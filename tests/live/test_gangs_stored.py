@@ -29,20 +29,21 @@ from apps.results.stretches import pack_keys
 from apps.tasks.models import Task
 from scheduler_sim.engine.gangs import RANGE, Gangs
 from tests.files import written
+from tests.workloads import random_trace
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 POLICIES = "fcfs+list,srtf"
 
 
+def job(generator: np.random.Generator, number: int, arrival: int) -> str:
+    """Return a task of one GPU up to two and a half nodes of eight."""
+    gpus = int(generator.choice([1, 4, 8, 11, 16, 20]))
+    return f"{number},{arrival},{generator.integers(1, 90)},{gpus},{2 * gpus}"
+
+
 def table(jobs: int, seed: int) -> str:
-    """Return tasks of one GPU up to two and a half nodes of eight."""
-    generator = np.random.default_rng(seed)
-    lines = ["task_id,arrival_time,runtime,gpus,cpus"]
-    for number, arrival in enumerate(np.sort(generator.integers(0, 10 * jobs, jobs)).tolist(), 1):
-        gpus = int(generator.choice([1, 4, 8, 11, 16, 20]))
-        lines.append(f"{number},{arrival},{generator.integers(1, 90)},{gpus},{2 * gpus}")
-    return "\n".join(lines) + "\n"
+    return random_trace("task_id,arrival_time,runtime,gpus,cpus", jobs, seed, apart=10, line=job)
 
 
 @pytest.fixture

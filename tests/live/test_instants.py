@@ -19,21 +19,22 @@ from apps.results.stretches import pack_keys, unpack_keys
 from apps.tasks.stored_tasks import load_tasks
 from scheduler_sim.engine.workloads.workload import FloatArray
 from tests.files import written
+from tests.workloads import random_trace
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 POLICIES = "fcfs+easy,sjf+conservative,srtf"
 
 
+def job(generator: np.random.Generator, number: int, arrival: int) -> str:
+    runtime, cpus = int(generator.integers(0, 120)), int(generator.integers(1, 9))
+    told = int(runtime * generator.uniform(0.5, 3)) + 1
+    user = int(generator.integers(1, 4))
+    return f"{number} {arrival} -1 {runtime} {cpus} -1 -1 {cpus} {told} -1 1 {user} 1 -1 1 -1 -1 -1"
+
+
 def swf(jobs: int, seed: int) -> str:
-    generator = np.random.default_rng(seed)
-    lines = ["; MaxProcs: 8"]
-    for number, arrival in enumerate(np.sort(generator.integers(0, 20 * jobs, jobs)).tolist(), 1):
-        runtime, cpus = int(generator.integers(0, 120)), int(generator.integers(1, 9))
-        told = int(runtime * generator.uniform(0.5, 3)) + 1
-        user = int(generator.integers(1, 4))
-        lines.append(f"{number} {arrival} -1 {runtime} {cpus} -1 -1 {cpus} {told} -1 1 {user} 1 -1 1 -1 -1 -1")
-    return "\n".join(lines) + "\n"
+    return random_trace("; MaxProcs: 8", jobs, seed, apart=20, line=job)
 
 
 def played(tmp_path: Path, text: str, *arguments: str) -> Run:

@@ -9,6 +9,7 @@ from django.db import connection
 
 from apps.results.models import Run, SchedulerResult
 from scheduler_sim.background.models import Job
+from scheduler_sim.columnar.statements import answered, told
 from tests.results.rows import make_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -33,16 +34,13 @@ def need_sqlite() -> None:
 def test_the_file_is_smaller_and_whole_afterwards(runs: list[Run]) -> None:
     need_sqlite()
     file = Path(str(connection.settings_dict["NAME"]))
-    with connection.cursor() as cursor:
-        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    told(connection, "PRAGMA wal_checkpoint(TRUNCATE)")
     before = file.stat().st_size
     said = prune(keep_runs=1, yes=True, shrink=True)
     assert file.stat().st_size < before - 500_000
     assert f"to {file.stat().st_size:,} bytes." in said
     assert SchedulerResult.objects.filter(run=runs[1]).count() == 20
-    with connection.cursor() as cursor:
-        cursor.execute("PRAGMA integrity_check")
-        assert cursor.fetchone() == ("ok",)
+    assert answered(connection, "PRAGMA integrity_check") == "ok"
 
 
 def test_alone_it_deletes_nothing(runs: list[Run]) -> None:

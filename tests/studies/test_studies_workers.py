@@ -18,7 +18,8 @@ import redis
 import yaml
 from django.db import connection
 
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.conftest import ROOT
+
 POLICIES = ["fcfs", "sjf+easy", "wfp3+easy"]
 RUNS = 16
 PATIENCE = 400.0
@@ -67,7 +68,7 @@ def settings_of_workers(tmp_path: Path) -> Iterator[dict[str, str]]:
 def manage(settings: dict[str, str], *arguments: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "manage.py", *arguments],
-        cwd=PROJECT,
+        cwd=ROOT,
         env=settings,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -149,7 +150,7 @@ def start_worker(settings: dict[str, str], number: int) -> "subprocess.Popen[byt
                 f"w{number}@%h",
             ),
         ],
-        cwd=PROJECT,
+        cwd=ROOT,
         env=settings,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from django.urls import NoReverseMatch, get_resolver
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from tests.conftest import ROOT
+
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 SCRIPTS = sorted((ROOT / "static/js").rglob("*.js"))
 CODE = [

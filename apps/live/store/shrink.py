@@ -8,6 +8,7 @@ from django.db import OperationalError, connection
 from apps.results.errors import DomainError
 from apps.results.models import Run, RunDeletion
 from scheduler_sim.background.models import Job
+from scheduler_sim.columnar.statements import told
 from scheduler_sim.columnar.turnstile import is_in_memory
 
 
@@ -28,11 +29,9 @@ def database_shrink() -> tuple[int, int]:
     path = Path(str(connection.settings_dict["NAME"]))
     before = path.stat().st_size
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("VACUUM")
-            # The copy stands in the write-ahead log until that is emptied.
-            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            is_blocked = bool(cursor.fetchone()[0])
+        told(connection, "VACUUM")
+        # The copy stands in the write-ahead log until that is emptied.
+        [(is_blocked, *_)] = told(connection, "PRAGMA wal_checkpoint(TRUNCATE)")
     except OperationalError as error:
         raise CannotShrink(f"{path} cannot be shrunk at present: {error}.") from error
     if is_blocked:

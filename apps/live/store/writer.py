@@ -24,6 +24,7 @@ from apps.metrics.prometheus import WRITE_SECONDS
 from apps.results.errors import DomainError
 from apps.results.models import Run
 from scheduler_sim import logs
+from scheduler_sim.columnar.statements import told
 from scheduler_sim.columnar.turnstile import give_way
 
 logger = logging.getLogger(__name__)
@@ -180,9 +181,8 @@ class ResultWriter:
             if not self._connect():
                 return
             if connection.vendor == "sqlite":
-                with connection.cursor() as cursor:
-                    # Rows are appended, so that a small page cache serves them as well as a large one.
-                    cursor.execute("PRAGMA cache_size=-8192")
+                # Rows are appended, so that a small page cache serves them as well as a large one.
+                told(connection, "PRAGMA cache_size=-8192")
             while taken := self._next():
                 turn, batches = taken
                 for piece in ResultBatch.joined(batches).cut(self._transaction_rows):

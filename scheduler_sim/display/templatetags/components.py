@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django import template
+from django.db.models import Model
 from django.template.loader import get_template
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -99,6 +100,12 @@ def fact(content: str, name: str, empty: str = "") -> SafeString:
 
 
 @register.simple_tag
+def linked(route: str, row: Model) -> SafeString:
+    """Draw the way to a row's page, called as the row is."""
+    return format_html('<a href="{}">{}</a>', reverse(route, args=[row.pk]), row)
+
+
+@register.simple_tag
 def stated(words: str, value: object) -> SafeString:
     """Draw one of the facts below a page's title, where it is known."""
     return mark_safe("") if value in (None, "") else format_html("<span>{} <b>{}</b></span>", words, value)
@@ -140,9 +147,15 @@ def listing(
     name: str = "",
     place: str = "",
     offered: object = True,
+    if_any: bool = False,
     **drawn: Any,
 ) -> SafeString:
-    """Draw a card, its id `place`, that is one table, the page's `name`: see `card_head` and `table`."""
+    """Draw a card, its id `place`, that is one table, the page's `name`: see `card_head` and `table`.
+
+    With `if_any` nothing is drawn where there is no row.
+    """
+    if if_any and not content.strip():
+        return mark_safe("")
     head = get_template("components/card_head.html").render(card_head(context, title, table=name, offered=offered))
     return format_html(
         '<section class="card"{}>{}{}</section>',
