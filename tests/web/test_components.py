@@ -98,3 +98,21 @@ def test_one_chart_lies_below_the_address_of_all(route, arguments):
     assert reverse(f"{route}-chart", args=[*arguments, "waits", "csv"]) == (
         f"{chart_source(f'{route}-charts', *arguments)}/waits.csv"
     )
+
+
+def test_a_card_with_one_table_is_left_out_where_it_has_no_row_if_it_is_told_to():
+    source = (
+        '{% listing "Jobs" "Job" offered=False if_any=True %}{% for one in rows %}<tr></tr>{% endfor %}{% endlisting %}'
+    )
+    assert rendered(source, rows=[]) == ""
+    assert "<h2>Jobs</h2>" in rendered(source, rows=[1])
+
+
+def test_a_row_is_linked_by_its_route_and_called_as_it_is():
+    class Row:
+        pk = 7
+
+        def __str__(self) -> str:
+            return "a <run>"
+
+    assert rendered("{% linked 'run-detail' row %}", row=Row()) == '<a href="/runs/7/">a &lt;run&gt;</a>'
