@@ -255,7 +255,7 @@ class ReferenceSlurm(Plans):
         self.up = sum(1 << node for node in range(self.machine.count) if not self.away[node])
         if what == "fails":
             for job in self.accounting.running():
-                if job.nodes() >> row & 1:
+                if job.nodes >> row & 1:
                     self.stopping = [entry for entry in self.stopping if entry[1] is not job]
                     self._give_back(job)
                     self._requeue(job, "NODE_FAIL", may=job.requeueable)

@@ -31,6 +31,7 @@ class Job:
         ends_by: the second at which its limit ends. kill_time: when it was told to stop.
         is_paused: suspended. left, ran: seconds that it is still to run, and those that its limit counts already.
         tried_in: the partition for whose nodes it is tried.
+        nodes: those that it has while it runs, as bits.
         ahead: seconds of its limit for which no use has been counted yet.
         is_graced: told to give way, but not yet stopped. number: of its start, among all.
     """
@@ -77,6 +78,7 @@ class Job:
     charged_to: float = nan
     preempted_for: float = -inf
     shares: list[Share] = field(default_factory=list)
+    nodes: int = 0
     partition: Partition | None = None
     tried_in: Partition | None = None
     started_by: str = ""
@@ -97,10 +99,6 @@ class Job:
     def holds(self) -> int:
         """Cores that it has while it runs."""
         return sum(cores for _, cores in self.shares)
-
-    def nodes(self) -> int:
-        """Its nodes while it runs, as bits."""
-        return sum(1 << node for node, _ in self.shares)
 
 
 class Machine:

@@ -131,22 +131,24 @@ class Accounting:
         """
         stated: set[str] = set()
         for qos in self._qos_of(job, partition):
-            mine = [one for one in those if is_under(one, qos)]
-            of_account = sum(one.account == job.account for one in mine)
-            counts = (len(mine), of_account, sum(one.user == job.user for one in mine))
-            for who, reason, count in zip(("all", "account", "user"), reasons[:3], counts, strict=True):
+            for who, reason in zip(("all", "account", "user"), reasons[:3], strict=True):
                 kind = f"{who}_{what}"
                 limit = getattr(qos.limits, kind)
-                if limit is not None and kind not in stated:
-                    stated.add(kind)
-                    if count >= limit:
-                        return reason
+                if limit is None or kind in stated:
+                    continue
+                stated.add(kind)
+                mine = [one for one in those if is_under(one, qos)]
+                if who != "all":
+                    mine = [one for one in mine if getattr(one, who) == getattr(job, who)]
+                if len(mine) >= limit:
+                    return reason
         own = sum((one.account, one.user) == (job.account, job.user) for one in those)
         for level, entry in enumerate(self.chains[job.row]):
             limit = getattr(entry.limits, f"all_{what}")
-            belonging = sum(self._belongs(one, entry) for one in those)
-            if limit is not None and f"all_{what}" not in stated and belonging >= limit:
-                return reasons[3]
+            if limit is not None and f"all_{what}" not in stated:
+                belonging = sum(self._belongs(one, entry) for one in those)
+                if belonging >= limit:
+                    return reasons[3]
             if level == 0 and self._is_own_full(job, own, what, stated):
                 return reasons[4]
         return ""

@@ -1,5 +1,7 @@
 """Which nodes a job is given, in a slow simulator of Slurm: runs of neighbours, the tightest first."""
 
+from functools import cache
+
 from tests.engine.reference_slurm_jobs import Free, Job, Machine, Share
 
 
@@ -19,11 +21,11 @@ class Choice:
         allowed &= job.candidates
         if not self.gives_nodes:
             return self._choose_cores(job, allowed, free)
-        weights = sorted({self.machine.weight[node] for node in self.within(allowed)})
+        weights = sorted({self.machine.weight[node] for node in numbers(allowed)})
         for weight in weights if by_weight else weights[-1:]:
             idle = [
                 node
-                for node in self.within(allowed)
+                for node in numbers(allowed)
                 if self.machine.weight[node] <= weight and self._whole(job, node, free)
             ]
             if chosen := self._choose_nodes(job, idle):
@@ -35,9 +37,6 @@ class Choice:
         machine = self.machine
         empty = Free(list(machine.cores), list(machine.memory), list(machine.gpus))
         return self.choose(job, allowed, empty, by_weight=False) is not None
-
-    def within(self, nodes: int) -> list[int]:
-        return [node for node in range(self.machine.count) if nodes >> node & 1]
 
     def _whole(self, job: Job, node: int, free: Free) -> bool:
         machine = self.machine
@@ -105,8 +104,10 @@ class Choice:
         return cores if cores >= least else 0
 
     def _choose_cores(self, job: Job, allowed: int, free: Free) -> list[Share] | None:
-        offers = {node: self.cores_on(job, node, free) for node in self.within(allowed)}
+        offers = {node: self.cores_on(job, node, free) for node in numbers(allowed) if free.cores[node] > 0}
         offers = {node: cores for node, cores in offers.items() if cores}
+        if len(offers) < job.least_nodes or sum(offers.values()) < job.cores:
+            return None
         chosen = self._from_runs(job, offers, free)
         left = len(offers)
         # What failed is tried without the nodes that offer least.
@@ -199,6 +200,12 @@ class Choice:
                     placed = True
             is_crowded = not placed
         return list(held.items())
+
+
+@cache
+def numbers(nodes: int) -> tuple[int, ...]:
+    """Return the numbers of nodes that are given as bits."""
+    return tuple(node for node in range(nodes.bit_length()) if nodes >> node & 1)
 
 
 def _runs(nodes: list[tuple[int, int]]) -> list[list[int]]:

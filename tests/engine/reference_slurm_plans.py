@@ -84,11 +84,11 @@ class Plans(Starts):
             available = usable = allowed & self.machine.nodes_of[partition.name]
             for number, slot in enumerate(self.slots):
                 following = self.slots[number + 1] if number + 1 < len(self.slots) else None
-                if slot.end > begin and following is not None and not later:
-                    has_more = usable & following.nodes & ~(available & slot.nodes)
-                    later = slot.end if has_more else 0.0
                 if slot.end <= begin:
                     continue
+                if following is not None and not later:
+                    has_more = usable & following.nodes & ~(available & slot.nodes)
+                    later = slot.end if has_more else 0.0
                 if slot.begin > end:
                     break
                 available &= slot.nodes
@@ -139,7 +139,7 @@ class Plans(Starts):
 
     def _hold_whole_nodes(self, job: Job, unit: int) -> None:
         if job.exclusive and self.preempt_mode(job) == "off":
-            self._reserve(0, job.ends_by // unit * unit, job.nodes(), unit)
+            self._reserve(0, job.ends_by // unit * unit, job.nodes, unit)
 
     def _reserve(self, first: float, last: float, nodes: int, unit: int) -> None:
         """Take nodes out of the slots from `first` to `last`; then at most one pair of like neighbours becomes one."""
@@ -197,6 +197,8 @@ class Plans(Starts):
     ) -> tuple[float, list[Share]] | None:
         for one in ends:
             future.take(one, one.shares, -1)
+            if not one.nodes & allowed:
+                continue
             if shares := self.choice.choose(job, allowed, future, by_weight=False):
                 return (one.ends_by if one.ends_by > second else second + 1), shares
         return None
@@ -211,7 +213,7 @@ class Plans(Starts):
             while place < len(ends):
                 one = ends[place]
                 place += 1
-                if one.nodes() & allowed:
+                if one.nodes & allowed:
                     if not barrier:
                         barrier = one.ends_by + 30 - (one.ends_by + self.epoch) % 30
                     last = one

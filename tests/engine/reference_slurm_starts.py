@@ -164,6 +164,7 @@ class Starts:
 
     def start(self, job: Job, partition: Partition, shares: list[Share], now: float, by: str) -> None:
         job.state, job.start, job.started_by, job.partition, job.shares = RUNNING, now, by, partition, shares
+        job.nodes = sum(1 << node for node, _ in shares)
         job.first_start = min(job.first_start, now) if job.first_start == job.first_start else now
         job.ends_by = floor(now) + self.limit_of(job, partition)
         job.charged_to = floor(now)
@@ -208,7 +209,7 @@ class Starts:
             exempt = other.exempt_time if other and other.exempt_time is not None else self.site.preemption.exempt_time
             is_exempt = self.now < one.start + exempt
             is_exempt |= one.is_paused
-            if gives_way and not is_exempt and self.preempt_mode(one) in {"requeue", "cancel"} and one.nodes() & mine:
+            if gives_way and not is_exempt and self.preempt_mode(one) in {"requeue", "cancel"} and one.nodes & mine:
                 found.append(one)
         if self.site.scheduling.preempts_youngest_first:
             found.sort(key=lambda one: (-floor(one.start), one.row))
@@ -223,16 +224,15 @@ class Starts:
         found: list[Job] = []
         if self.site.preemption.kind == "none" or partition.exclusive:
             return found
+        qos = self.accounting.qos.get(job.qos)
         for one in self.accounting.running():
             assert one.partition is not None
-            qos = self.accounting.qos.get(job.qos)
             gives_way = one.partition.tier < partition.tier
             if self.site.preemption.kind == "qos":
                 gives_way = qos is not None and one.qos in qos.preempts
-            leaves = any(one is other for _, other, _ in self.stopping)
-            if gives_way and not leaves and not one.partition.exclusive and self.preempt_mode(one) == "suspend":
+            if gives_way and not one.partition.exclusive and self.preempt_mode(one) == "suspend":
                 found.append(one)
-        return found
+        return [one for one in found if not any(one is other for _, other, _ in self.stopping)]
 
     def choose_over(self, job: Job, partition: Partition, allowed: int) -> list[Share] | None:
         """Return the nodes that a job has if others are suspended; those of the highest tiers are spared first."""
@@ -299,11 +299,11 @@ class Starts:
                 return None, []
             nodes = sum(1 << node for node, _ in shares)
             if attempt == 2 or total <= attempt + 1:
-                return shares, [one for one in order[:taken] if one.nodes() & nodes]
+                return shares, [one for one in order[:taken] if one.nodes & nodes]
             last, before, after = order[taken - 1], order[: taken - 1], order[taken:]
-            before.sort(key=lambda one: -(one.nodes() & nodes).bit_count())
-            useful = [one for one in before if one.nodes() & nodes]
-            order = [last, *useful, *[one for one in before if not one.nodes() & nodes], *after]
+            before.sort(key=lambda one: -(one.nodes & nodes).bit_count())
+            useful = [one for one in before if one.nodes & nodes]
+            order = [last, *useful, *[one for one in before if not one.nodes & nodes], *after]
         raise AssertionError("The third attempt returns.")
 
     def tell_to_stop(self, job: Job, now: float, why: str) -> None:

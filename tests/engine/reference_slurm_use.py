@@ -81,10 +81,9 @@ class Use:
         stated: set[tuple[str, str]] = set()
         for key, limits in bindings:
             prefix = "QOS" if key[0] == "qos" else "Assoc"
-            mine = [one for one in running if any(key == other for other, _ in self.bindings(one))]
-            for kind, resource, most in self._stated(limits):
-                if (kind, resource) in stated:
-                    continue
+            found = [one for one in self._stated(limits) if one[:2] not in stated]
+            mine = [one for one in running if any(key == other for other, _ in self.bindings(one))] if found else []
+            for kind, resource, most in found:
                 if key[0] == "qos" or kind == "job":
                     stated.add((kind, resource))
                 used = self._minutes_of(job, self.used.get((key, resource), 0.0))

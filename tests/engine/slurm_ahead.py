@@ -78,7 +78,7 @@ class Ahead(ReferenceSlurm):
 
     def try_pass(self, loop: str, now: float) -> dict[int, tuple[int, ...]]:
         """Return what a pass would start, and leave everything as it was."""
-        kept = [dict(vars(job)) for job in self.jobs]
+        kept = [(job, dict(vars(job))) for job in self.jobs if job.state in (PENDING, RUNNING)]
         before = self.free.copy(), dict(self.accounting.active), list(self.events), list(self.stopping)
         waiting = {job.row for job in self.jobs if job.state == PENDING}
         self.now = now
@@ -88,7 +88,7 @@ class Ahead(ReferenceSlurm):
         else:
             self.backfill(now)
         begun = {row: tuple(node for node, _ in self.jobs[row].shares) for row in waiting if self._runs(row)}
-        for job, values in zip(self.jobs, kept, strict=True):
+        for job, values in kept:
             vars(job).update(values)
         self.free, self.accounting.active, self.events, self.stopping = before
         self.preempting.clear()

@@ -54,7 +54,7 @@ class WatchedSlurm(ReferenceSlurm):
             return
         for kept in self.current:
             self.compared += 1
-            if kept.nodes & job.nodes() and kept.first < job.ends_by and kept.last > floor(now):
+            if kept.nodes & job.nodes and kept.first < job.ends_by and kept.last > floor(now):
                 self.broken.append((job.row, kept))
 
 
