@@ -93,7 +93,7 @@ def fill(count: int, policy: str, load: float) -> Any:
 def measure(run: Any, instants: int) -> None:
     """Look at random instants and print how long that took."""
     from apps.live.exchange.instants import instant_document
-    from apps.live.play.instants import run_instant
+    from apps.live.instants.instant import run_instant
 
     times = np.random.default_rng(2).uniform(0, run.workload.last_arrival_time, instants)
     measure_pages(run, times)

@@ -75,6 +75,8 @@ APPS = (
     "apps.live.models",
     "apps.live.store",
     "apps.live.play",
+    "apps.live.instants",
+    "apps.live.checking",
     "apps.live.wire",
     "apps.live.terminal",
     "apps.live.exchange",

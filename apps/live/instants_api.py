@@ -10,8 +10,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.live.exchange.instants import instant_document
-from apps.live.play import replays
-from apps.live.play.instants import run_instant
+from apps.live.instants import replays
+from apps.live.instants.instant import run_instant
 from apps.results.errors import DomainError, InvalidField
 from apps.results.models import Run
 from scheduler_sim.engine.errors import EngineError

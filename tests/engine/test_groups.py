@@ -144,7 +144,7 @@ def test_sizes_lengths_kinds_and_hours_are_told_apart_at_their_bounds() -> None:
 
 
 def test_the_base_differs_from_itself_by_nothing() -> None:
-    figures = dict(group_figures(play(make_workload(500))))["fcfs"]
+    figures = group_figures(play(make_workload(500)))["fcfs"]
     assert not figures.difference.any()
     assert not figures.later_count.any()
     spanned = figures.task_count >= 2 * BATCHES

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from apps.dashboard.schedule.placements import placements, spans
-from apps.live.play.integrity import run_check
+from apps.live.checking.integrity import run_check
 from apps.live.wire.replay import Film
 from apps.results.models import Run
 from apps.tasks.models import Workload

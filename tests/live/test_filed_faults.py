@@ -14,10 +14,10 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from apps.dashboard.schedule.placements import _readers, placements
+from apps.live.checking.integrity import run_check
 from apps.live.exchange.electricity_columns import placements_electricity
 from apps.live.models import SimulationState
 from apps.live.play import file_writer
-from apps.live.play.integrity import run_check
 from apps.live.play.runner import Runner
 from apps.results import filed_rows, placement_files
 from apps.results.errors import DomainError

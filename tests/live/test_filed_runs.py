@@ -11,11 +11,11 @@ import pytest
 from django.test import Client
 
 from apps.dashboard.answers.group_tasks import group_tasks
+from apps.live.checking.integrity import run_check
 from apps.live.exchange.exports import attempts_export, history_rows, results_export
 from apps.live.exchange.streams import CannotExport, stream
 from apps.live.models import SimulationState
 from apps.live.play import file_writer
-from apps.live.play.integrity import run_check
 from apps.live.play.runner import Runner
 from apps.live.wire.replay import Film
 from apps.metrics.models import GroupMetric

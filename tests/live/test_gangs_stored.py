@@ -16,11 +16,11 @@ from apps.dashboard.schedule.gantt import Window, gantt
 from apps.dashboard.schedule.picture import gantt_picture
 from apps.dashboard.schedule.placements import placements
 from apps.dashboard.schedule.task_story import task_story
+from apps.live.checking.integrity import run_check
 from apps.live.exchange import host_lists
 from apps.live.exchange.exports import attempts_export, results_export
 from apps.live.exchange.streams import stream
-from apps.live.play.instants import run_index
-from apps.live.play.integrity import run_check
+from apps.live.instants.instant import run_index
 from apps.live.play.sites import host_list
 from apps.results.api import SchedulerResultViewSet
 from apps.results.models import Attempt, GangBlock, Run, SchedulerResult, Stretch

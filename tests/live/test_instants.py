@@ -11,8 +11,9 @@ from django.core.management import CommandError, call_command
 from rest_framework.test import APIClient
 
 from apps.live.exchange.instants import instant_document
-from apps.live.play import instants, instants_read
-from apps.live.play.instants import run_instant
+from apps.live.instants import instant as instants
+from apps.live.instants import stored as instants_read
+from apps.live.instants.instant import run_instant
 from apps.results.models import Run, SchedulerResult, Stretch
 from apps.results.services import stretches_store
 from apps.results.stretches import pack_keys, unpack_keys

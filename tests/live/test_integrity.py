@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.db.models import F
 
-from apps.live.play.integrity import Integrity, run_check
+from apps.live.checking.integrity import Integrity, run_check
 from apps.metrics.models import GroupMetric, Metric
 from apps.results.models import Attempt, Run, SchedulerResult
 from apps.tasks.models import Task, TaskRequest

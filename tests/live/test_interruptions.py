@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from rest_framework.test import APIClient
 
-from apps.live.play.integrity import run_check
+from apps.live.checking.integrity import run_check
 from apps.results.models import Attempt, Run
 from apps.studies.definition import Definition, read_definition
 from apps.studies.sources import InvalidStudy

@@ -4,8 +4,8 @@ from threading import Event
 
 import pytest
 
-from apps.live.play import replays
-from apps.live.play.replays import Patience
+from apps.live.instants import replays
+from apps.live.instants.replays import Patience
 from scheduler_sim.engine.instant import NotExplained
 
 

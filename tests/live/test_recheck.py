@@ -9,7 +9,7 @@ import pytest
 from django.core import mail
 from django.core.management import CommandError, call_command
 
-from apps.live.play.recheck import TAG, Rule
+from apps.live.checking.recheck import TAG, Rule
 from apps.results.models import Run, SchedulerResult
 from apps.tasks.models import Site
 from apps.tasks.sites.services import site_store

@@ -14,8 +14,9 @@ from django.db.models import ProtectedError
 from django.test import Client
 
 from apps.live.exchange.instants import instant_document
-from apps.live.play import instants_read, replays
-from apps.live.play.instants import run_instant
+from apps.live.instants import replays
+from apps.live.instants import stored as instants_read
+from apps.live.instants.instant import run_instant
 from apps.live.play.sites import node_names
 from apps.metrics.models import Metric
 from apps.results.models import Run, SchedulerResult

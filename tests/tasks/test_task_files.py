@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from apps.live.play.integrity import run_check
+from apps.live.checking.integrity import run_check
 from apps.tasks import services, stored_tasks, task_files
 from apps.tasks.models import Task, TaskRequest, Workload
 from apps.tasks.stored_tasks import StoredTasks, load_tasks, read_tasks, some_tasks

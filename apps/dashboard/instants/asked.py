@@ -8,8 +8,8 @@ from django.db.models import Max, Min
 from django.http import HttpRequest
 from django.urls import reverse
 
-from apps.live.play import replays
-from apps.live.play.instants import InstantReader
+from apps.live.instants import replays
+from apps.live.instants.instant import InstantReader
 from apps.metrics.models import Metric
 from apps.results.models import Run
 from scheduler_sim.display.viewing import finite_number, whole_number

@@ -7,7 +7,7 @@ import numpy as np
 from apps.dashboard.instants.asked import Asked
 from apps.dashboard.instants.panel import Clock, Panel
 from apps.live.exchange.instants import decided_of
-from apps.live.play.instants import InstantReader
+from apps.live.instants.instant import InstantReader
 from apps.results.models import SchedulerResult
 from apps.tasks.models import Task
 from scheduler_sim.engine.workloads.workload import IntArray

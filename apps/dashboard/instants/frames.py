@@ -6,7 +6,7 @@ from typing import Any
 
 from apps.dashboard.instants.asked import Asked
 from apps.dashboard.instants.panel import Clock, Panel, panel
-from apps.live.play.instants import MOST_READ, InstantReader
+from apps.live.instants.instant import MOST_READ, InstantReader
 
 MOST_FRAMES = 12
 """At most so many instants are in one document."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from apps.dashboard.instants.asked import Asked
 from apps.live.exchange.instants import elapsed, instant_document, standing_of, why_not
-from apps.live.play.instants import Instant
+from apps.live.instants.instant import Instant
 from apps.results.models import Run
 from scheduler_sim.engine.policies.order import changes_widths
 

@@ -16,7 +16,7 @@ from apps.dashboard.instants.panel import Clock, clock_of
 from apps.dashboard.schedule.colouring import BY_TASK, CHOICES
 from apps.dashboard.schedule.gantt import Window
 from apps.dashboard.schedule.window import gantt_window
-from apps.live.play.instants import InstantReader
+from apps.live.instants.instant import InstantReader
 from apps.results.errors import DomainError, InvalidField
 from apps.results.models import Run
 from scheduler_sim.display.downloads import csv_response

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from apps.live.play.instants import Instant
+from apps.live.instants.instant import Instant
 from apps.live.play.sites import host_list, node_names
 
 PLACES = {"PARTITION": 9, "NAME": 8, "USER": 8}

@@ -7,7 +7,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from apps.live.play.fidelity_check import Check
+from apps.live.checking.fidelity_check import Check
 from apps.results.fidelity import replay_groups, replay_sentences
 from scheduler_sim.display.formatting import NO_DATA, duration
 from scheduler_sim.engine.measuring.fidelity import WITHIN_SECONDS

@@ -4,7 +4,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from apps.live.play.recheck import Recheck, WaitChange
+from apps.live.checking.recheck import Recheck, WaitChange
 from scheduler_sim.display.formatting import duration
 
 

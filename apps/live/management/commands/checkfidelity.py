@@ -8,9 +8,9 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.db import DatabaseError
 
+from apps.live.checking.fidelity_check import Check, fidelity_check
 from apps.live.play.cluster_changes import ClusterChanges
 from apps.live.play.configuration import RunConfiguration
-from apps.live.play.fidelity_check import Check, fidelity_check
 from apps.live.play.sites import site_settled
 from apps.live.terminal.fidelity_table import check_document, print_check
 from apps.results.errors import DomainError

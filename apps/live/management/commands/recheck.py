@@ -9,8 +9,8 @@ from django.core.mail import send_mail
 from django.core.management.base import CommandError
 from django.db import DatabaseError
 
+from apps.live.checking.recheck import FEWEST_TASKS, Recheck, Rule, recheck
 from apps.live.play.preparation import Prepared
-from apps.live.play.recheck import FEWEST_TASKS, Recheck, Rule, recheck
 from apps.live.play.runner import Runner, stopping_on_signals
 from apps.live.terminal.recheck_table import print_recheck
 from apps.results.errors import DomainError

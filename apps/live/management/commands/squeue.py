@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from apps.live.exchange.instants import instant_document, squeue_lines, why_not
-from apps.live.play.instants import run_index, run_instant
+from apps.live.instants.instant import run_index, run_instant
 from apps.live.terminal.arguments import add_policy_files
 from apps.results.errors import DomainError
 from apps.results.models import Run

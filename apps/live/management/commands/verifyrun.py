@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from apps.live.play.integrity import Integrity, run_check
+from apps.live.checking.integrity import Integrity, run_check
 from apps.live.terminal.arguments import add_policy_files
 from apps.results.errors import DomainError, UnknownRun
 from apps.results.models import Run

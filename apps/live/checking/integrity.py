@@ -3,18 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from apps.live.play.configuration import RunConfiguration
-from apps.live.play.digests import DIGESTED, run_digests
-from apps.live.play.gang_check import gang_faults
-from apps.live.play.launch import own_policies_changed
-from apps.live.play.preparation import Prepared, prepare_tasks
-from apps.live.play.recomputation import (
+from apps.live.checking.gang_check import gang_faults
+from apps.live.checking.recomputation import (
     PLACEMENTS_DO_NOT_TELL,
     differing_figures,
     figures_of,
     played_again,
     stored_schedules,
 )
+from apps.live.play.configuration import RunConfiguration
+from apps.live.play.digests import DIGESTED, run_digests
+from apps.live.play.launch import own_policies_changed
+from apps.live.play.preparation import Prepared, prepare_tasks
 from apps.results.errors import DomainError, UnknownRun
 from apps.results.models import Run
 from apps.results.placement_files import file_faults

@@ -6,10 +6,10 @@ from functools import cached_property, partial
 
 import numpy as np
 
+from apps.live.instants.replays import Patience
+from apps.live.instants.stored import StoredInstants
 from apps.live.play.configuration import RunConfiguration
-from apps.live.play.instants_read import StoredInstants
 from apps.live.play.preparation import prepare_tasks
-from apps.live.play.replays import Patience
 from apps.results.errors import InvalidField, RunStateError
 from apps.results.models import Run, SchedulerResult
 from apps.results.services import stretches_store

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from apps.live.instants.replays import Replay, replay
 from apps.live.play.configuration import RunConfiguration
 from apps.live.play.electricity import series_on_clock
 from apps.live.play.options import InvalidOption
 from apps.live.play.preparation import prepare_tasks
-from apps.live.play.replays import Replay, replay
 from apps.results.errors import RunStateError
 from apps.results.models import Attempt, GangBlock, Run, SchedulerResult, Stretch
 from apps.tasks.models import Task
