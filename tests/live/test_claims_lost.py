@@ -30,7 +30,7 @@ class Takes:
             self._take(runner)
 
     def stepped(self, runner: Runner) -> None:
-        if self._at == "stepped" and all(player.done for player in runner.players):
+        if self._at == "stepped" and all(player.simulation.done for player in runner.players):
             self._take(runner)
 
     def changed(self, runner: Runner) -> None:

@@ -84,7 +84,7 @@ def test_policies_play_on_so_many_threads_and_none_runs_ahead(monkeypatch: pytes
     def advance(player: Player, **limits: Any) -> None:
         names.add(threading.current_thread().name)
         inner(player, **limits)
-        assert player.done or player.simulation.clock <= limits["until_time"]
+        assert player.simulation.done or player.simulation.clock <= limits["until_time"]
 
     monkeypatch.setattr(Player, "advance", advance)
     Runner(make_run(cores=1)).play()

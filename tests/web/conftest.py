@@ -50,26 +50,19 @@ def make_run(tasks: int = 5, *, name: str = "a run", policies: tuple[str, ...] =
     )
     SimulationState.objects.create(run=run)
     numbers = list(workload.tasks.order_by("task_id").values_list("pk", "task_id"))
+    times = np.array([float(number) for _, number in numbers])
+    keys = np.array([key for key, _ in numbers], np.int64)
+    where = {
+        "task_id": keys,
+        "gpu_fraction": 0.0,
+        "node": 0,
+        "device": -1,
+        "start_time": times,
+        "finish_time": times + 1,
+    }
+    came = {"actual_time": 1.0, "wait_time": 0.0, "energy_joules": 1.0, "cost_usd": 0.5, "model_version": None}
     for scheduler in policies:
-        SchedulerResult.objects.bulk_create(
-            SchedulerResult(
-                run=run,
-                task_id=key,
-                scheduler=scheduler,
-                gpu_fraction=0,
-                node=0,
-                device=-1,
-                start_time=number,
-                finish_time=number + 1,
-                actual_time=1,
-                wait_time=0,
-                energy_joules=1,
-                cost_usd=0.5,
-            )
-            for key, number in numbers
-        )
-        times = np.array([float(number) for _, number in numbers])
-        keys = np.array([key for key, _ in numbers], np.int64)
+        SchedulerResult.objects.bulk_create_columns(run_id=run.pk, parts={scheduler: where | came})
         stretches_store(run=run, scheduler=scheduler, task_keys=keys, arrival=times, finish=times + 1)
     make_totals(run, *policies)
     make_groups(run, "alice", "bob")

@@ -91,6 +91,13 @@ class Gantt:
     finding: str
     strips: list[Strip] = field(default_factory=list)
 
+    @classmethod
+    def of(cls, drawing: "Drawing", whole: tuple[float, float], window: tuple[float, float], **more: Any) -> "Gantt":
+        """Return the chart of what was drawn of a schedule's window; `more` is what is told beside it."""
+        ends: dict[str, Any] = dict(zip(("first", "last", "window_from", "window_to"), (*whole, *window), strict=True))
+        drawn = {name: value for name, value in vars(drawing).items() if name != "lane_nodes"}
+        return cls(**ends, **drawn, **more)
+
     def as_json(self) -> dict[str, Any]:
         """Return what the browser draws from."""
         items = [self._told(item) for item in self.items]
@@ -114,7 +121,7 @@ class Gantt:
 
 
 @dataclass(frozen=True)
-class _Drawing:
+class Drawing:
     """Lanes and what is drawn in them; `lane_nodes` gives the nodes of each lane, from and up to."""
 
     lanes: list[str]
@@ -165,21 +172,16 @@ def gantt(
     span = f"between {duration(low - first)} and {duration(high - first)} after the first start"
     count = len(np.unique(held.task[shown]))
     run_words = "1 task runs" if count == 1 else f"{count:,} tasks run"
-    return Gantt(
+    return Gantt.of(
+        drawing,
+        (first, last),
+        (low, high),
         scheduler=scheduler,
         level="tasks" if single else "shades",
-        first=first,
-        last=last,
-        window_from=low,
-        window_to=high,
-        lanes=drawing.lanes,
-        processors=drawing.processors,
-        items=drawing.items,
         areas=_in_lanes(seen[:AREAS_SHOWN], drawing.lane_nodes),
         colours=colours.names,
         colours_by=colours.by,
         colours_rise=colours.ordered,
-        unit=drawing.unit,
         finding=f"{run_words} under {scheduler} {span}. {finding}{_of_areas(seen, uncounted=uncounted)}",
     )
 
@@ -251,16 +253,16 @@ def _is_pool(run: Run) -> bool:
     return len(groups) == 1 and groups[0]["count"] == 1 and not groups[0].get("gpus")
 
 
-def _on_pool(run: Run, held: Spans, shown: IntArray, colours: Colouring) -> _Drawing:
+def _on_pool(run: Run, held: Spans, shown: IntArray, colours: Colouring) -> Drawing:
     """Draw single tasks on a pool, each as high as it has processors."""
     cores = float(run.cluster["groups"][0]["cores"])
     row, low, high = processors_taken(held.start[shown], held.finish[shown], held.cpus[shown], cores)
     pieces = zip(row.tolist(), low.tolist(), high.tolist(), strict=True)
     items = [_item(held, int(shown[at]), (0, under, upto), colours.number[at]) for at, under, upto in pieces]
-    return _Drawing([], items, processors=max(cores, float(high.max(initial=0.0))))
+    return Drawing([], items, processors=max(cores, float(high.max(initial=0.0))))
 
 
-def _on_nodes(run: Run, held: Spans, shown: IntArray, colours: Colouring) -> _Drawing:
+def _on_nodes(run: Run, held: Spans, shown: IntArray, colours: Colouring) -> Drawing:
     """Draw single tasks: one lane a device or node, tasks that run there at once one under another."""
     places = np.stack((held.node[shown], held.device[shown]), axis=1)
     distinct, lane = np.unique(places, axis=0, return_inverse=True)
@@ -278,7 +280,7 @@ def _on_nodes(run: Run, held: Spans, shown: IntArray, colours: Colouring) -> _Dr
         _item(held, row, (int(lane[at]), float(low[at]), float(high[at])), colours.number[at])
         for at, row in enumerate(shown.tolist())
     ]
-    return _Drawing(names, items, lane_nodes=tuple((node, node) for node, _ in distinct.tolist()))
+    return Drawing(names, items, lane_nodes=tuple((node, node) for node, _ in distinct.tolist()))
 
 
 def _item(held: Spans, row: int, place: tuple[int, float, float], colour: int) -> list[Any]:
@@ -296,7 +298,7 @@ def _item(held: Spans, row: int, place: tuple[int, float, float], colour: int) -
     ]
 
 
-def _shades(run: Run, held: Spans, shown: IntArray, low: float, high: float, pool: bool) -> _Drawing:
+def _shades(run: Run, held: Spans, shown: IntArray, low: float, high: float, pool: bool) -> Drawing:
     """Draw how much ran: of a pool by size of task, else by node or band of nodes."""
     edges = np.linspace(low, high, TIME_BINS + 1)
     width = (high - low) / TIME_BINS
@@ -314,7 +316,7 @@ def _shades(run: Run, held: Spans, shown: IntArray, low: float, high: float, poo
         used = held_by_window(held.start[rows], held.finish[rows], amount[lane == number], edges) / (width * whole)
         for at in np.flatnonzero(used > 1e-9).tolist():
             items.append([number, edges[at], edges[at + 1], used[at]])
-    return _Drawing(lanes, items, unit, lane_nodes=nodes)
+    return Drawing(lanes, items, unit, lane_nodes=nodes)
 
 
 def _places(run: Run, held: Spans, shown: IntArray) -> tuple[IntArray, list[str], tuple[tuple[int, int], ...]]:

@@ -12,7 +12,7 @@ from apps.dashboard.schedule.around import (
     newest_placements,
     placements_of,
 )
-from apps.dashboard.schedule.gantt import Gantt, Window, gantt
+from apps.dashboard.schedule.gantt import Drawing, Gantt, Window, gantt
 from apps.dashboard.schedule.placements import placements
 from apps.dashboard.schedule.strips import strips
 from apps.metrics.models import Metric
@@ -66,7 +66,7 @@ def _in_use(run: Run, scheduler: str, whole: tuple[float, float], window: tuple[
     Args:
         at_once: too many tasks were in the system at one time for a shorter window to be drawn task by task.
     """
-    (first, last), (low, high) = whole, window
+    (first, _), (low, high) = whole, window
     stored = Metric.objects.windows().filter(
         run=run, scheduler=scheduler, window_end_time__gt=low, window_start_time__lt=high
     )
@@ -82,15 +82,11 @@ def _in_use(run: Run, scheduler: str, whole: tuple[float, float], window: tuple[
     why = f"More than {MOST_TASKS:,} tasks were in the system: zoom in until it is drawn where they ran."
     if at_once:
         why = f"More than {MOST_AT_ONCE:,} tasks were in the system at once: it is not drawn where they ran."
-    return Gantt(
+    return Gantt.of(
+        Drawing(lanes, items, "use"),
+        whole,
+        window,
         scheduler=scheduler,
         level="shades",
-        first=first,
-        last=last,
-        window_from=low,
-        window_to=high,
-        lanes=lanes,
-        items=items,
-        unit="use",
         finding=f"How much of the {' and '.join(lanes)} was in use under {scheduler} {span}. {why}",
     )

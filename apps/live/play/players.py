@@ -55,16 +55,6 @@ class Player:
         return replace(self, simulation=laid_out(self.simulation))
 
     @property
-    def done(self) -> bool:
-        """True when every task has finished."""
-        return self.simulation.done
-
-    @property
-    def holds_lock(self) -> bool:
-        """Whether it plays in Python, so that others wait for it."""
-        return self.simulation.holds_lock
-
-    @property
     def pending(self) -> int:
         """How many finished tasks have not been handed over."""
         return max(0, self.simulation.finished - self.handed_over)
@@ -86,7 +76,7 @@ class Player:
     @property
     def reached(self) -> bool:
         """Whether the last step was simulated to its end: it changed nothing, which is so only then."""
-        return self.done or self._before == self._progress
+        return self.simulation.done or self._before == self._progress
 
     @property
     def _progress(self) -> tuple[float, int, int]:

@@ -139,7 +139,7 @@ class Runner:
 
     @property
     def _all_done(self) -> bool:
-        return all(player.done for player in self.players)
+        return all(player.simulation.done for player in self.players)
 
     def play(self) -> None:
         """Simulate, store and finish.
@@ -260,13 +260,13 @@ class Runner:
 
     def _advance(self, crew: Crew, until_time: float) -> None:
         """Let every policy play up to `until_time`, or a part of that."""
-        playing = [player for player in self.players if not player.done]
+        playing = [player for player in self.players if not player.simulation.done]
         for player in playing:
             player.begin_step()
         # What took longest begins first, so that no thread is left with it at the end.
         longest = sorted(playing, key=lambda player: -player.took)
-        parts = [[player for player in longest if player.holds_lock]]
-        parts += [[player] for player in longest if not player.holds_lock]
+        parts = [[player for player in longest if player.simulation.holds_lock]]
+        parts += [[player] for player in longest if not player.simulation.holds_lock]
 
         # Part by part, so that at the end a thread waits for the other no longer than one takes.
         rounds = PARTS if crew.threads > 1 and self._step_events >= PARTS * STEP_EVENTS else 1

@@ -35,7 +35,7 @@ class _Side:
     def play(cls, prepared: Prepared, configuration: RunConfiguration) -> "_Side":
         players = make_players(prepared, configuration)
         for player in players:
-            while not player.done:
+            while not player.simulation.done:
                 player.simulation.advance(max_events=EVENTS_AT_ONCE)
         return cls(prepared, configuration, {player.scheduler: player for player in players})
 
