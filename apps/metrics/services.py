@@ -1,6 +1,6 @@
 """Figures computed once, when a run ends, and stored for every page to read."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
@@ -48,7 +48,12 @@ class RunFigures:
 
 
 def metrics_compute(
-    *, simulations: Mapping[str, engine.Simulation], warmup: float = 0.0, cooldown: float = 0.0, each: Each = map
+    *,
+    simulations: Mapping[str, engine.Simulation],
+    warmup: float = 0.0,
+    cooldown: float = 0.0,
+    each: Each = map,
+    beside: Sequence[Callable[[], object]] = (),
 ) -> RunFigures:
     """Compute the figures of every policy in one pass over its placements, without the database.
 
@@ -60,6 +65,7 @@ def metrics_compute(
         warmup, cooldown: parts of the arrivals that are not scored (see `metrics.measured`). Nor are tasks that left
             the queue under some policy before they started.
         each: how the policies are gone through, one after the other or side by side.
+        beside: what else is to be done, side by side with what all figures need.
     """
     if unweighed(simulations):
         simulations = {scheduler: _without_series(simulation) for scheduler, simulation in simulations.items()}
@@ -68,12 +74,18 @@ def metrics_compute(
     scored = metrics.scored_tasks(simulations, warmup=warmup, cooldown=cooldown)
     # In a closed loop the recorded arrivals; what comes first is not moved.
     workload = played.recorded if played.options.closed_loop else played.workload
-    contest = Contest.of({name: outcome.finish_time for name, outcome in outcomes.items()}, scored, each=each)
+    finish_times = {name: outcome.finish_time for name, outcome in outcomes.items()}
+    # What takes longest begins first.
+    together: list[Callable[[], Any]] = [
+        lambda: Grouped(simulations, scored=scored),
+        lambda: Contest.of(finish_times, scored),
+        lambda: lower_bounds(workload, played.cluster, played.options).as_json(),
+        lambda: size_bins(workload),
+    ]
+    grouped, contest, bounds, sizes, *_ = each(_call, [*together, *beside])
     first, last = metrics.whole_run(workload, list(outcomes.values()))
     window_edges = np.unique(np.linspace(first, last, WINDOWS + 1))
     fragmented = gpu_fragmentation(workload, played.cluster, outcomes, window_edges[1:], played.options, each)
-    bounds = lower_bounds(workload, played.cluster, played.options).as_json()
-    sizes, grouped = size_bins(workload), Grouped(simulations, scored=scored, each=each)
 
     def of_policy(scheduler: str) -> tuple[dict[str, Any], Columns | None, Columns]:
         observed = metrics.Observed(simulations[scheduler], scored)
@@ -112,6 +124,10 @@ def metrics_compute(
         windows={scheduler: columns for scheduler, (_, columns, _) in found.items() if columns is not None},
         groups={scheduler: groups for scheduler, (_, _, groups) in found.items()},
     )
+
+
+def _call(work: Callable[[], Any]) -> Any:
+    return work()
 
 
 def unweighed(simulations: Mapping[str, engine.Simulation]) -> str:

@@ -1,23 +1,22 @@
 """Playing studies and searching purchases in the background."""
 
+from typing import TYPE_CHECKING
+
 from django.conf import settings
 from django.urls import reverse
 
 from apps.live.models import StudyState
 from apps.results.errors import DomainError
 from apps.results.models import Run, Study
-from apps.studies.control import runs_stop
-from apps.studies.definition import Definition
-from apps.studies.play.execution import study_play
-from apps.studies.purchase.outcome import PurchaseOutcome
-from apps.studies.purchase.request import PurchaseRequest
-from apps.studies.purchase.searching import purchase_search
 from scheduler_sim import engine
 from scheduler_sim.background.kinds import Kind, register
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.sweep import is_dead
 from scheduler_sim.background.watch import Watch
 from scheduler_sim.engine.crew import cores
+
+if TYPE_CHECKING:
+    from apps.studies.purchase.outcome import PurchaseOutcome
 
 
 @register
@@ -33,6 +32,10 @@ class StudyKind(Kind):
 
     def work(self, job: Job) -> str | None:
         """Play what is missing of it."""
+        # What plays loads much, and other commands ask only which kinds there are.
+        from apps.studies.definition import Definition
+        from apps.studies.play.execution import study_play
+
         study = Study.objects.get(pk=job.subject_id or 0)
         outcome = study_play(
             Definition.from_json(study.definition),
@@ -48,6 +51,8 @@ class StudyKind(Kind):
         """Stop the runs that wait or are under way."""
         study = self.subject(job.subject_id or 0)
         if study is not None:
+            from apps.studies.control import runs_stop
+
             runs_stop(study=study)
 
     def sweep(self, watch: Watch) -> None:
@@ -79,9 +84,12 @@ class PurchaseKind(Kind):
 
     def work(self, job: Job) -> str | None:
         """Search; a worker of Celery, which may have no processes of its own, plays by itself."""
+        from apps.studies.purchase.request import PurchaseRequest
+        from apps.studies.purchase.searching import purchase_search
+
         run = Run.objects.select_related("workload").get(pk=job.subject_id or 0)
 
-        def advanced(found: PurchaseOutcome) -> None:
+        def advanced(found: "PurchaseOutcome") -> None:
             job.outcome = found.as_json()
             job.save(update_fields=["outcome"])
             job.tell(f"{len(found.search.plays):,} changes played, {found.search.left:,} open")

@@ -10,7 +10,6 @@ from django.db import transaction
 
 from apps.tasks.errors import WorkloadError
 from apps.tasks.models import ForecastTrial, StartForecast, WorkloadImport
-from apps.tasks.uploads import AT_ONCE, upload_end, upload_read
 from scheduler_sim import engine
 from scheduler_sim.background.kinds import Kind, register
 from scheduler_sim.background.limits import LimitReached, limited_by
@@ -18,6 +17,9 @@ from scheduler_sim.background.models import Job
 from scheduler_sim.background.processes import host_name
 from scheduler_sim.background.sweep import UNTAKEN_SECONDS
 from scheduler_sim.background.watch import Watch
+
+AT_ONCE = 2
+"""More uploads than this are not read at the same time: each holds its file in memory."""
 
 TOLD_EVERY = 1.0
 """How often progress is written down at most, in seconds."""
@@ -49,6 +51,9 @@ class ImportKind(Kind):
 
     def work(self, job: Job) -> str | None:
         """Read the file, within the limits of memory and time."""
+        # What reads and plays loads the engine and more, and other commands ask only which kinds there are.
+        from apps.tasks.uploads import upload_read
+
         with limited_by("UPLOAD"):
             upload_read(sent=WorkloadImport.objects.get(pk=job.subject_id or 0))
         return None
@@ -57,6 +62,8 @@ class ImportKind(Kind):
         """Fail the import as its job did."""
         sent = self.subject(job.subject_id or 0)
         if sent is not None and job.status != Job.Status.FINISHED:
+            from apps.tasks.uploads import upload_end
+
             error = job.error or "It was stopped before it was read."
             upload_end(sent=sent, status=WorkloadImport.Status.FAILED, error=error)
 
@@ -70,6 +77,8 @@ class ImportKind(Kind):
         jobs = Job.objects.active().filter(kind=self.name).values("subject_id")
         for sent in WorkloadImport.objects.filter(status__in=WorkloadImport.UNFINISHED).exclude(pk__in=jobs):
             if watch.seen_for(("unread import", sent.pk)) >= UNTAKEN_SECONDS:
+                from apps.tasks.uploads import upload_end
+
                 upload_end(sent=sent, status=WorkloadImport.Status.FAILED, error="The process that read it died.")
         for job in Job.objects.filter(kind=self.name, status=Job.Status.QUEUED):
             if not self.is_startable(job) and watch.seen_for(("elsewhere", job.pk)) >= ELSEWHERE_SECONDS:
@@ -106,7 +115,6 @@ class ForecastKind(ForecastingKind):
 
     def work(self, job: Job) -> str | None:
         """Make it."""
-        # What plays loads the engine, and other commands ask only which kinds there are.
         from apps.tasks.forecasts.starts import forecast_document, forecast_make
 
         asked = self.asked(job)

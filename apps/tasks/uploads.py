@@ -21,9 +21,6 @@ from scheduler_sim.background.services import job_submit
 from scheduler_sim.engine.traces import ReadOptions
 from scheduler_sim.engine.traces.written import read_header, read_map
 
-AT_ONCE = 2
-"""More uploads than this are not read at the same time: each holds its file in memory."""
-
 MOST_WAITING = 20
 """Uploads of one user that may wait or be read: their files take up the disk."""
 

@@ -4,8 +4,6 @@ from django.urls import reverse
 
 from apps.results.errors import DomainError
 from apps.training.models import PolicySearch, TrainedModel
-from apps.training.requests import ModelRequest, SearchRequest
-from apps.training.under_way import in_words
 from scheduler_sim import engine
 from scheduler_sim.background.kinds import Kind, register
 from scheduler_sim.background.models import Job
@@ -42,6 +40,9 @@ class TrainingKind(_ModelKind):
 
     def work(self, job: Job) -> str | None:
         """Fit and store it."""
+        # What learns loads the engine and more, and other commands ask only which kinds there are.
+        from apps.training.requests import ModelRequest
+
         job.tell("fitting")
         self.keep(job, ModelRequest.from_json(job.arguments).train())
         return None
@@ -60,6 +61,9 @@ class SearchKind(_ModelKind):
 
     def work(self, job: Job) -> str | None:
         """Search, judge and store."""
+        from apps.training.requests import SearchRequest
+        from apps.training.under_way import in_words
+
         asked = SearchRequest(**job.arguments)
         self.keep(job, asked.search(noted=lambda search: job.tell(in_words(search))))
         return None

@@ -11,6 +11,7 @@ from scheduler_sim.engine.contract import Attempts, History, Kernel, News, Optio
 from scheduler_sim.engine.gangs import Gangs
 from scheduler_sim.engine.policies import Policy
 from scheduler_sim.engine.series import Signals
+from scheduler_sim.engine.sharing import Shared
 from scheduler_sim.engine.simulation import Simulation
 from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.workloads.workload import Workload
@@ -27,6 +28,7 @@ def laid_out(simulation: Simulation) -> Simulation:
     if outcome.history is not None:
         outcome = replace(outcome, history=_columns(outcome.history))
     found = copy(simulation)
+    found.shared = Shared()  # What policies share is for playing.
     found.kernel = _StoredKernel(outcome, kernel.agent, kernel.queued, kernel.running, now=kernel.clock)
     return found
 

@@ -1,8 +1,10 @@
 """What several policies share and do at a time changes nothing of what each does."""
 
+import gc
 import sys
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -16,9 +18,10 @@ from scheduler_sim.engine.clusters.oversize import oversized
 from scheduler_sim.engine.crew import QUICK_TURN, Crew, quick_turns
 from scheduler_sim.engine.kernels import make_kernel  # noqa: F401 before anything is compiled, see `RECORDS` there
 from scheduler_sim.engine.numerics.ordering import order_of, places_of
-from scheduler_sim.engine.policies import parse_policy
+from scheduler_sim.engine.policies import parse_policies, parse_policy
 from scheduler_sim.engine.sharing import Shared
 from scheduler_sim.engine.simulation import set_up
+from scheduler_sim.engine.stored_schedule import laid_out
 
 NUMBERS = st.one_of(
     arrays.arrays(np.float64, st.integers(0, 60), elements=st.floats(width=64)),
@@ -172,3 +175,34 @@ def test_policies_that_python_decides_play_one_at_a_time(monkeypatch: pytest.Mon
         np.testing.assert_array_equal(
             result.simulations[name].outcome().start_time, result.simulations[names[0]].outcome().start_time
         )
+
+
+@pytest.mark.parametrize(
+    ("policies", "cluster"),
+    [
+        ("fcfs,sjf+easy,wfp3,wfp3+easy,fcfs+conservative,srtf", "hpc-256"),
+        ("fcfs@best_fit,round_robin,oracle", "workstation"),
+    ],
+)
+def test_what_is_laid_out_lets_go_of_what_it_was_played_with(policies: str, cluster: str) -> None:
+    workload = sim.generate("lublin", tasks=20, seed=2).workload if cluster == "hpc-256" else tasks_of_one_node()
+    simulations = [sim.Simulation(workload, sim.load_cluster(cluster), policy) for policy in parse_policies(policies)]
+    for simulation in simulations:
+        simulation.advance()
+    kernels = [weakref.ref(simulation.kernel) for simulation in simulations]
+    gc.disable()
+    try:
+        kept = [laid_out(simulation) for simulation in simulations]
+        played = [simulation.outcome().finish_time.copy() for simulation in simulations]
+        del simulation, simulations
+        assert [kernel() for kernel in kernels] == [None] * len(kernels)
+    finally:
+        gc.enable()
+    np.testing.assert_array_equal([one.outcome().finish_time for one in kept], played)
+
+
+def tasks_of_one_node() -> sim.Workload:
+    """Return ten tasks, every other one for a GPU."""
+    return sim.Workload.from_columns(
+        arrival_time=np.arange(10.0), runtime=np.full(10, 5.0), cpus=np.ones(10), gpus=np.arange(10) % 2.0
+    )

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 from apps.live.models import SimulationState
@@ -58,29 +59,34 @@ class Ending:
             clock_zero: see `clock_zero`.
             each: how the policies are gone through, one after the other or side by side.
         """
+        # All of them first: the memory that they played in is where their figures are made.
+        for _ in each(Player.lay_out, players):
+            pass
         workload = players[0].simulation.workload
         task_ids = workload.task_id
         is_in_order = bool((task_ids[1:] > task_ids[:-1]).all())
         by_number: Rows = slice(None) if is_in_order else task_ids.argsort(kind="stable")
         task_ids = task_ids[by_number]
 
-        def checked(player: Player) -> tuple[bytes, int]:
-            player = player.laid_out()
-            attempts = player.attempt_columns(player.attempts(), workload.task_id)
-            part = Part(player.scheduler, task_ids, player.columns(by_number), attempts)
-            return part_digest(part), len(attempts["task_id"])
+        digests: dict[str, bytes] = {}
+        attempts: dict[str, int] = {}
 
-        schedulers = [player.scheduler for player in players]
-        digests, attempts = zip(*each(checked, players), strict=True)
+        def check(player: Player) -> None:
+            several = player.attempt_columns(player.attempts(), workload.task_id)
+            part = Part(player.scheduler, task_ids, player.columns(by_number), several)
+            digests[player.scheduler], attempts[player.scheduler] = part_digest(part), len(several["task_id"])
+
+        figures = metrics_compute(
+            simulations={player.scheduler: player.simulation for player in players},
+            warmup=configuration.warmup,
+            cooldown=configuration.cooldown,
+            each=each,
+            beside=[partial(check, player) for player in players],
+        )
         return cls(
-            figures=metrics_compute(
-                simulations={player.scheduler: player.simulation for player in players},
-                warmup=configuration.warmup,
-                cooldown=configuration.cooldown,
-                each=each,
-            ),
-            checksum=joined_checksum(dict(zip(schedulers, digests, strict=True))),
-            attempts=sum(attempts),
+            figures=figures,
+            checksum=joined_checksum({player.scheduler: digests[player.scheduler] for player in players}),
+            attempts=sum(attempts.values()),
             replays={
                 player.scheduler: fidelity.fidelity(
                     player.simulation, clock_zero=clock_zero, over=first_over(player.simulation.policy)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
@@ -50,9 +50,9 @@ class Player:
         self._open = Attempts.none()  # Those among them whose tasks have not finished.
         self._taken = 0  # Finished tasks whose attempts are no longer among the open ones.
 
-    def laid_out(self) -> "Player":
-        """Return the player as it stands, with a simulation whose columns lie by themselves (see `laid_out`)."""
-        return replace(self, simulation=laid_out(self.simulation))
+    def lay_out(self) -> None:
+        """Keep of the simulation, which is over, what it says (see `laid_out`), and let go of what it played with."""
+        self.simulation = laid_out(self.simulation)
 
     @property
     def pending(self) -> int:

@@ -58,14 +58,15 @@ class BaseKernel(ABC):
     Args:
         counts: begins with the common places of `codes`.
         clock: the last instant that was applied, and the time up to which nothing more happens; seconds.
-        advance: the compiled event loop.
+        advance: the compiled event loop. A kernel that plays by a method of its own overrides `_play`: if it kept that
+            method it would hold itself, and its memory until Python's collector comes by.
         gangs: where it writes what tasks on several nodes held; None where every task is on one.
     """
 
     agent: dict[str, Any] | None = None
 
     def __init__(
-        self, *, counts: IntArray, clock: FloatArray, advance: EventLoop, gangs: GangBuffer | None = None
+        self, *, counts: IntArray, clock: FloatArray, advance: EventLoop | None = None, gangs: GangBuffer | None = None
     ) -> None:
         self._counts, self._clock, self._advance, self._gangs = counts, clock, advance, gangs
 
@@ -91,7 +92,11 @@ class BaseKernel(ABC):
 
     def advance(self, *, until_time: float, max_events: int) -> None:
         """Apply whole instants up to and including `until_time`, and stop after at least `max_events` events."""
-        self._advance(until_time, max_events)
+        self._play(until_time, max_events)
+
+    def _play(self, until_time: float, max_events: int) -> None:
+        if self._advance is not None:
+            self._advance(until_time, max_events)
 
     @property
     def full(self) -> bool:
@@ -119,7 +124,7 @@ class OuterKernel(BaseKernel):
     """A kernel that lets another one play, and changes what that one knows between its instants."""
 
     def __init__(self, inner: BaseKernel) -> None:
-        super().__init__(counts=inner._counts, clock=inner._clock, advance=self._play)
+        super().__init__(counts=inner._counts, clock=inner._clock)
         self.agent = inner.agent
         self._inner = inner
 

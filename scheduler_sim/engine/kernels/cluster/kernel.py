@@ -43,10 +43,11 @@ class ClusterKernel(BaseKernel):
                 raise InvalidPolicy("rl_agent chooses while it runs and plays with none, list and easy.")
             self.agent = agent_arrays(len(problem.workload), learner.values)
             play, arguments = agent_loop(learner, self.agent), (arguments[0]._replace(fgd=None),)
+        records = self._handle
         super().__init__(
             counts=self._sim.counts,
             clock=self._sim.clock,
-            advance=guarded(problem, lambda until, events: play(self._handle, until, events, *arguments)),
+            advance=guarded(problem, lambda until, events: play(records, until, events, *arguments)),
             gangs=GangBuffer(self._sim.gang_pieces, self._sim.gang_counts),
         )
 

@@ -90,7 +90,7 @@ class DecidedKernel(BaseKernel):
             self._show_free(node)
         self._decider = self._guarded(problem.policy.order.decides or _Nobody)
         clock = np.full(2, problem.workload.arrival_time[0] if n else 0.0)
-        super().__init__(counts=np.zeros(COMMON, np.int64), clock=clock, advance=self._play_and_leave)
+        super().__init__(counts=np.zeros(COMMON, np.int64), clock=clock)
 
     def _refuse(self, problem: Problem, asked: Demands) -> None:
         name, cluster = self._order.name, problem.cluster
@@ -108,11 +108,11 @@ class DecidedKernel(BaseKernel):
         columns = vars(self._outcome) | {"completion_order": self._outcome.completion_order[: self.finished]}
         return Outcome(**columns)
 
-    def _play_and_leave(self, until: float, events: int) -> None:
+    def _play(self, until_time: float, max_events: int) -> None:
         """Play; who decides and can be closed is closed at the end, and where it is refused."""
         close = getattr(self._decider, "close", lambda: None)
         try:
-            self._play(until, events)
+            self._play_instants(until_time, max_events)
         except BaseException:
             with suppress(Exception, SystemExit):
                 close()
@@ -120,7 +120,7 @@ class DecidedKernel(BaseKernel):
         if self.finished == len(self._workload):
             self._guarded(close)
 
-    def _play(self, until: float, events: int) -> None:
+    def _play_instants(self, until: float, events: int) -> None:
         counts, arrival = self._counts, self._workload.arrival_time
         done = 0
         while done < events:

@@ -60,7 +60,6 @@ class ElasticKernel(BaseKernel):
         super().__init__(
             counts=np.zeros(COMMON, np.int64),
             clock=self._state.clock,
-            advance=self._play,
             gangs=GangBuffer(self._state.gang_pieces, self._state.gang_counts),
         )
 

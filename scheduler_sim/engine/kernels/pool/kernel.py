@@ -82,7 +82,7 @@ class PoolKernel(BaseKernel):
         )
         self._features = scores.features
         self._call = make_call(scores.called, cores=processors, gpus=0)
-        self._kinetic: KineticTree | None = None
+        self._trees: list[KineticTree] = []  # One at most; what it is told late makes another tuple of the same arrays.
         self._plan: Plan | None = None
         most_running = min(n, processors)
         self._run = Run(
@@ -122,13 +122,8 @@ class PoolKernel(BaseKernel):
             rank_of, _ = self._shared.once_of("ranks", tasks.base, partial(ranks, tasks.base))
             sorted_queue = make_sorted_queue(rank_of, len(run.end_rows))
             return partial(advance_ranked, backfill, tasks, run, sorted_queue)
-        self._kinetic = self._tree(tasks.base, tasks.slope, by_cpus=backfill != NONE)
-        return partial(self._age, backfill)
-
-    def _age(self, backfill: int, until: float, events: int) -> None:
-        # What the tree is told late makes another tuple of the same arrays.
-        if self._kinetic is not None:
-            advance_aging(backfill, self._tasks, self._run, self._kinetic, until, events)
+        self._trees = [self._tree(tasks.base, tasks.slope, by_cpus=backfill != NONE)]
+        return partial(_age, backfill, tasks, run, self._trees)
 
     def _tree(self, base: FloatArray, slope: FloatArray, *, by_cpus: bool) -> KineticTree:
         return make_kinetic_tree(
@@ -190,8 +185,7 @@ class PoolKernel(BaseKernel):
             tasks.slope[rows] = news.slope
         if news.features is not None and self._features is not None:
             self._features[rows] = news.features
-        if self._kinetic is not None:
-            self._kinetic = told_of(self._kinetic, rows, tasks.base, tasks.slope, tasks.expected)
+        self._trees[:] = [told_of(tree, rows, tasks.base, tasks.slope, tasks.expected) for tree in self._trees]
 
     def reservations(self) -> FloatArray:
         """Return when tasks that wait are to start under conservative backfilling, shape (n,), NaN for none."""
@@ -208,3 +202,9 @@ class PoolKernel(BaseKernel):
             gpu_fraction=self._placed.gpu_fraction,
             completion_order=self._run.order[: self.finished],
         )
+
+
+def _age(backfill: int, tasks: Tasks, run: Run, trees: list[KineticTree], until: float, events: int) -> None:
+    # Not a method: the kernel would hold itself, and its memory until the collector comes by.
+    for tree in trees:
+        advance_aging(backfill, tasks, run, tree, until, events)

@@ -53,7 +53,7 @@ class RoundsKernel(BaseKernel):
         self._mechanism = self._rounds(problem, jobs)
         self._workload = workload
         self._ready = np.full(len(workload), np.nan)
-        super().__init__(counts=np.zeros(COMMON, np.int64), clock=self._mechanism.state.clock, advance=self._play)
+        super().__init__(counts=np.zeros(COMMON, np.int64), clock=self._mechanism.state.clock)
 
     def _rounds(self, problem: Problem, jobs: Jobs) -> Mechanism | Packing:
         order = problem.policy.order
