@@ -11,6 +11,7 @@ from scheduler_sim.engine.contract import Attempts, History
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.kernels.base import BaseKernel, EventLoop
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
+from scheduler_sim.engine.kernels.structures.outages import Outages
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
 
@@ -99,7 +100,7 @@ class AttemptsKernel(BaseKernel):
     Args:
         workload: the tasks.
         failures: of nodes; None for none.
-        arrays: has the outages that kill, and an `AttemptBuffer` as its buffer or the columns of one.
+        arrays: has an `AttemptBuffer` as its buffer, and the outages that kill.
             The class says which places of its `counts` and `settings` hold how many events were applied, attempts lie
             in the buffer and outages were taken, and how many attempts may lie there when an instant begins.
     """
@@ -121,7 +122,6 @@ class AttemptsKernel(BaseKernel):
         gangs: GangBuffer | None = None,
     ) -> None:
         self._workload, self._failures, self._arrays = workload, failures, arrays
-        self._buffer = getattr(arrays, "buffer", arrays)
         self._known_until = -np.inf if failures is not None else np.inf
         super().__init__(counts=counts, clock=clock, advance=advance, gangs=gangs)
 
@@ -155,9 +155,12 @@ class AttemptsKernel(BaseKernel):
         left = slice(int(self._arrays.counts[self.OUTAGES]), None)
         self._arrays.counts[self.OUTAGES] = 0
         return self._arrays._replace(
-            outage_times=np.concatenate([self._arrays.outage_times[left], times]),
-            outage_nodes=np.concatenate([self._arrays.outage_nodes[left], nodes]),
-            outage_signs=np.concatenate([self._arrays.outage_signs[left], signs]),
+            outages=Outages(
+                *(
+                    np.concatenate([listed[left], more])
+                    for listed, more in zip(self._arrays.outages, (times, nodes, signs), strict=True)
+                )
+            )
         )
 
     @property
@@ -167,7 +170,7 @@ class AttemptsKernel(BaseKernel):
 
     def drain(self) -> Attempts:
         """Return the attempts written since the last call, and empty the buffer."""
-        buffer, size = self._buffer, int(self._arrays.counts[self.WRITTEN])
+        buffer, size = self._arrays.buffer, int(self._arrays.counts[self.WRITTEN])
         row = buffer.attempt_rows[:size].copy()
         self._arrays.counts[self.WRITTEN] = 0
         return Attempts(

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from scheduler_sim.engine import inlined
 from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.cluster.choose import pick_devices
 from scheduler_sim.engine.kernels.cluster.queue import fresh_stamp
@@ -115,6 +116,15 @@ def apply(s: Sim, view: View, node: int, code: int) -> None:
         give_gpus(view, node, s.reserved_mask[at], s.reserved_device[at], share)
 
 
+@inlined.kernel
+def _apply_until(s: Sim, node: int, done: int, size: int, time: float) -> int:
+    """Apply to `beside` what changes on a node up to `time` of the `size` changes ahead, the first `done` applied."""
+    while done < size and s.ahead_times[done] <= time:
+        apply(s, s.beside, node, s.ahead_codes[done])
+        done += 1
+    return done
+
+
 @inner_kernel
 def first_begin(
     s: Sim, node: int, size: int, now: float, soonest: float, need: tuple[int, int, int, int], length: float
@@ -130,9 +140,7 @@ def first_begin(
     done = 0
     begin = now
     while True:
-        while done < size and s.ahead_times[done] <= begin:
-            apply(s, s.beside, node, s.ahead_codes[done])
-            done += 1
+        done = _apply_until(s, node, done, size, begin)
         if begin >= soonest and fits(s.beside, node, cpu, whole, share, memory):
             copy_node(s.plan, s.beside, node)
             copy_node(s.window, s.beside, node)
@@ -201,9 +209,7 @@ def list_steps(s: Sim, node: int, now: float) -> None:
     done = 0
     time = now
     while True:
-        while done < size and s.ahead_times[done] <= time:
-            apply(s, s.beside, node, s.ahead_codes[done])
-            done += 1
+        done = _apply_until(s, node, done, size, time)
         for sort in range(len(s.late_sorts)):
             if _has_room(s, node, sort):
                 s.step_open[sort] = min(s.step_open[sort], time)

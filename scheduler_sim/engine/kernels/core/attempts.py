@@ -13,6 +13,7 @@ from scheduler_sim.engine.kernels.core.state import (
     DONE,
     FREE,
     FROM_START,
+    KINDS,
     LAS,
     NEWCOMERS,
     ON_LIMIT,
@@ -43,9 +44,6 @@ from scheduler_sim.engine.kernels.structures.gang_buffer import begin_span, writ
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
 from scheduler_sim.engine.kernels.structures.lists import append
 from scheduler_sim.engine.kernels.structures.timeline import progress, span
-
-KINDS = 4
-"""Kinds of entries of the heap of events."""
 
 
 @inner_kernel
@@ -141,13 +139,6 @@ def begin(s: Core, row: int, now: float) -> None:
 
 
 @inner_kernel
-def write(s: Core, row: int, now: float, reason: int) -> None:
-    """Write the attempt that ends now into the buffer."""
-    write_attempt(s, s.counts[WRITTEN], row, s.jobs[row], now, reason)
-    s.counts[WRITTEN] += 1
-
-
-@inner_kernel
 def book(s: Core, row: int, now: float) -> None:
     """Count the seconds held since the attempt began."""
     t = s.jobs[row]
@@ -193,7 +184,7 @@ def stop(s: Core, row: int, now: float, reason: int, told: bool) -> None:
     """
     t = s.jobs[row]
     if told:
-        write(s, row, now, reason)
+        write_attempt(s, WRITTEN, row, t, now, reason)
     done, kept = close(s, row, now)
     if reason == SUSPENDED:
         kept = done
@@ -222,7 +213,7 @@ def end(s: Core, row: int, now: float, reason: int) -> None:
     t = s.jobs[row]
     if t.state == RUNS:
         if t.attempts > 1:
-            write(s, row, now, reason)
+            write_attempt(s, WRITTEN, row, t, now, reason)
         done, _ = close(s, row, now)
         t.service += done
     t.state = DONE

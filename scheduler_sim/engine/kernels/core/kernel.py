@@ -17,13 +17,13 @@ from scheduler_sim.engine.kernels.core.rules import Rules
 from scheduler_sim.engine.kernels.core.state import (
     JOB,
     NEXT,
-    ROOM,
     UNORDERED,
     Core,
     handle,
 )
 from scheduler_sim.engine.kernels.structures.attempt_buffer import AttemptBuffer
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
+from scheduler_sim.engine.kernels.structures.outages import Outages
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
 
@@ -138,15 +138,11 @@ def _lay_out(workload: Workload, jobs: Any, rules: Rules, slope: FloatArray, roo
     counts = np.zeros(state.FIELDS, np.int64)
     counts[NEXT] = n
     counts[state.FREE] = processors
-    settings = np.zeros(state.SETTINGS, np.int64)
+    settings = rules.settings(state.SETTINGS, most_written)
     settings[state.DISCIPLINE], settings[state.BACKFILL] = rules.discipline, rules.backfill
-    settings[state.COST], settings[state.WHERE], settings[state.IN_PLACE] = rules.cost, rules.where, rules.in_place
+    settings[state.WHERE], settings[state.IN_PLACE] = rules.where, rules.in_place
     settings[state.HEAPS], settings[state.AGING] = heaps, aging and rules.discipline == state.SCORE
-    settings[state.ON_LIMIT], settings[state.MOST_REQUEUES] = rules.on_limit, rules.max_requeues
-    settings[state.MOST_FAILURES] = 2**62 if rules.max_failures is None else rules.max_failures
-    settings[state.TO_END], settings[state.BY_ARRIVAL] = rules.to_end, rules.by_arrival
-    settings[state.CHARGE_FIRST] = rules.charge_first
-    settings[state.CAPACITY], settings[state.LEAVES], settings[ROOM] = processors, leaves, most_written
+    settings[state.CAPACITY], settings[state.LEAVES] = processors, leaves
     reals = np.zeros(state.REALS)
     reals[state.READ], reals[state.QUANTUM], reals[state.PROMOTION] = rules.read, rules.quantum, rules.promotion
     entries = 64 + 8 * most_running + (2 * n if rules.promotion < np.inf else 0)
@@ -174,9 +170,7 @@ def _lay_out(workload: Workload, jobs: Any, rules: Rules, slope: FloatArray, roo
         heap_times=np.zeros(entries),
         heap_codes=numbers(entries),
         order=numbers(n),
-        outage_times=np.zeros(0),
-        outage_nodes=numbers(0),
-        outage_signs=numbers(0),
+        outages=Outages.none(),
         running=numbers(most_running),
         was_running=numbers(most_running),
         stopping=numbers(most_running),

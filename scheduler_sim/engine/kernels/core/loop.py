@@ -4,17 +4,7 @@ import numpy as np
 
 from scheduler_sim.engine.codes import ARRIVED, CONSERVATIVE, FINISHED, NONE, QUEUED, RUNNING
 from scheduler_sim.engine.jit import counting_kernel, inner_kernel
-from scheduler_sim.engine.kernels.core.attempts import (
-    KINDS,
-    begin,
-    book,
-    end,
-    next_expected,
-    stop,
-    tell_pieces,
-    timed_out,
-    write,
-)
+from scheduler_sim.engine.kernels.core.attempts import begin, book, end, next_expected, stop, tell_pieces, timed_out
 from scheduler_sim.engine.kernels.core.nodes import build_anywhere, build_on_nodes, give_out, has_moved, is_on
 from scheduler_sim.engine.kernels.core.plan import build_by_plan
 from scheduler_sim.engine.kernels.core.pool import build_by_class, build_by_list
@@ -40,6 +30,7 @@ from scheduler_sim.engine.kernels.core.state import (
     FRONT,
     HEAPS,
     KEEP,
+    KINDS,
     LAS,
     MOST_FAILURES,
     MOST_REQUEUES,
@@ -72,10 +63,12 @@ from scheduler_sim.engine.kernels.core.state import (
     Core,
 )
 from scheduler_sim.engine.kernels.core.turns import demote, give_key, number_after, promote, turn
+from scheduler_sim.engine.kernels.structures.attempt_buffer import write_attempt
 from scheduler_sim.engine.kernels.structures.gang_buffer import has_room
 from scheduler_sim.engine.kernels.structures.heap import heap_pop
 from scheduler_sim.engine.kernels.structures.instants import go_to
 from scheduler_sim.engine.kernels.structures.lists import append
+from scheduler_sim.engine.kernels.structures.outages import next_outage, take_outage
 from scheduler_sim.engine.kernels.structures.sorting import sort_numbers
 from scheduler_sim.engine.kernels.structures.timeline import progress
 
@@ -89,8 +82,8 @@ def next_instant(s: Core) -> float:
     now = next_expected(s)
     if s.counts[ARRIVED] < len(s.arrivals):
         now = min(now, s.jobs[s.arrivals[s.counts[ARRIVED]]].offered)
-    if s.counts[OUTAGES] < len(s.outage_times) and s.counts[FINISHED] < len(s.jobs):
-        now = min(now, s.outage_times[s.counts[OUTAGES]])
+    if s.counts[FINISHED] < len(s.jobs):
+        now = min(now, next_outage(s, OUTAGES))
     return max(now, s.clock[0]) if now < np.inf else now
 
 
@@ -138,14 +131,12 @@ def _end_attempts(s: Core, now: float) -> None:
 @inner_kernel
 def _apply_outages(s: Core, now: float) -> None:
     """Let nodes fail and come back; what runs on a node that fails ends its attempt."""
-    while s.counts[OUTAGES] < len(s.outage_times) and s.outage_times[s.counts[OUTAGES]] <= now:
-        i = s.counts[OUTAGES]
-        s.counts[OUTAGES] = i + 1
+    while next_outage(s, OUTAGES) <= now:
+        node, sign = take_outage(s, OUTAGES)
         s.counts[EVENTS] += 1
         s.counts[CHANGED] = 1
-        node = s.outage_nodes[i]
-        s.node_away[node] += s.outage_signs[i]
-        if s.outage_signs[i] < 0:
+        s.node_away[node] += sign
+        if sign < 0:
             if s.settings[WHERE] == POOL and s.node_away[node] == 0:
                 s.counts[FREE] += s.settings[CAPACITY]
             continue
@@ -315,7 +306,7 @@ def _move(s: Core, now: float) -> None:
             tell_pieces(s, row, now)
             t.there_since = now
         if t.state == RUNS and (t.node != t.new_node or t.device != t.new_device):
-            write(s, row, now, MOVED)
+            write_attempt(s, WRITTEN, row, t, now, MOVED)
             book(s, row, now)
             t.begun = now
             t.attempts += 1

@@ -22,7 +22,7 @@ from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.kernels.core import state
 from scheduler_sim.engine.policies import Policy, Scores
 from scheduler_sim.engine.problem import Problem
-from scheduler_sim.engine.workloads.workload import FloatArray, Workload
+from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
 
 DISCIPLINES = {
     STATIC: state.SCORE,
@@ -86,6 +86,16 @@ class Rules:
     def checkpoints(self) -> FloatArray:
         """The vector of checkpoints that compiled code reads."""
         return np.array([np.inf if self.interval is None else self.interval, self.write, self.growth], np.float64)
+
+    def settings(self, size: int, room: int) -> IntArray:
+        """Return a vector of `size` settings with those of all kernels in it; `room`: how far the buffer may fill."""
+        settings = np.zeros(size, np.int64)
+        settings[state.COST], settings[state.ROOM] = self.cost, room
+        settings[state.ON_LIMIT], settings[state.MOST_REQUEUES] = self.on_limit, self.max_requeues
+        settings[state.MOST_FAILURES] = 2**62 if self.max_failures is None else self.max_failures
+        settings[state.TO_END], settings[state.BY_ARRIVAL] = self.to_end, self.by_arrival
+        settings[state.CHARGE_FIRST] = self.charge_first
+        return settings
 
     @classmethod
     def of(cls, problem: Problem) -> "Rules":

@@ -12,6 +12,7 @@ from scheduler_sim.engine.jit import inner_kernel
 from scheduler_sim.engine.kernels.records import addresses, columns_of, record_of_tuple
 from scheduler_sim.engine.kernels.structures.attempt_buffer import AttemptBuffer
 from scheduler_sim.engine.kernels.structures.gang_buffer import PIECE, GangBuffer
+from scheduler_sim.engine.kernels.structures.outages import Outages
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 COMING, WAITING, RUNS, DONE = range(4)
@@ -20,8 +21,8 @@ COMING, WAITING, RUNS, DONE = range(4)
 COMPLETED, SUSPENDED, REQUEUED, FAILED, RESIZED, TIMED_OUT, CANCELLED, MOVED = range(8)
 """Why an attempt ended; `contract.REASONS` has the names in this order."""
 
-AT_END, DEMOTE, TURN, PROMOTE = range(4)
-"""What an entry of the heap of events is about."""
+AT_END, DEMOTE, TURN, PROMOTE, KINDS = range(5)
+"""What an entry of the heap of events is about, and of how many kinds they are."""
 
 SCORE, SRTF, SRSF, LAS, RR = range(5)
 """How the active tasks are ordered; `SCORE` is base - slope * wait."""
@@ -64,28 +65,24 @@ nobody holds; REBUILT whether a new schedule is there whose pieces tasks do not 
 lists.
 """
 
+COST, ON_LIMIT, MOST_REQUEUES, MOST_FAILURES, TO_END, BY_ARRIVAL, CHARGE_FIRST, ROOM, OF_ALL = range(9)
+"""Places in the vector of settings of all kernels whose tasks stop, see `rules.Rules.settings`. ROOM is how far the
+buffer may fill."""
+
 (
     DISCIPLINE,
     BACKFILL,
-    COST,
     WHERE,
     IN_PLACE,
     HEAPS,
-    ON_LIMIT,
-    MOST_REQUEUES,
-    MOST_FAILURES,
-    TO_END,
-    BY_ARRIVAL,
-    CHARGE_FIRST,
     AGING,
     CAPACITY,
     LEAVES,
-    ROOM,
     DEPTH,
     SETTINGS,
-) = range(18)
-"""Places in the vector of settings. LEAVES is the width of the tree over classes, ROOM how far the buffer may fill,
-DEPTH how many waiting tasks conservative backfilling plans."""
+) = range(OF_ALL, OF_ALL + 10)
+"""Places behind those. LEAVES is the width of the tree over classes, DEPTH how many waiting tasks conservative
+backfilling plans."""
 
 READ, QUANTUM, PROMOTION, REALS = range(4)
 """Places in the vector of real settings; PROMOTION is infinity for never."""
@@ -128,9 +125,7 @@ class Core(NamedTuple):
     heap_times: FloatArray
     heap_codes: IntArray
     order: IntArray
-    outage_times: FloatArray
-    outage_nodes: IntArray
-    outage_signs: IntArray
+    outages: Outages
     running: IntArray
     was_running: IntArray
     stopping: IntArray

@@ -23,7 +23,7 @@ from scheduler_sim.engine.kernels.elastic.state import (
 )
 from scheduler_sim.engine.kernels.elastic.widths import expand_and_shrink, share_equally
 from scheduler_sim.engine.kernels.structures.clocks import leave_clock
-from scheduler_sim.engine.kernels.structures.device_lists import tell_places
+from scheduler_sim.engine.kernels.structures.device_lists import take_free, tell_places
 from scheduler_sim.engine.kernels.structures.gang_buffer import has_room
 
 ENDED, STOPPED, RESIZED, MOVED = (REASONS.index(name) for name in ("finished", "suspended", "resized", "moved"))
@@ -200,18 +200,8 @@ def _open(s: State, row: int, now: float) -> None:
     last, place = -1, task.place
     while place >= 0:
         last, place = place, s.after[place]
-    place = s.first_free[task.kind]
-    for _ in range(task.target - task.width):
-        while s.after[place] != -2:
-            place += 1
-        if last < 0:
-            task.place = place
-        else:
-            s.after[last] = place
-        s.after[place] = -1
-        last = place
     if task.target > task.width:
-        s.first_free[task.kind] = place
+        s.first_free[task.kind] = take_free(s, task, last, s.first_free[task.kind], task.target - task.width)
     task.width = task.last_width = task.target
     task.attempts += 1
     task.begun = now

@@ -38,7 +38,7 @@ from scheduler_sim.engine.kernels.rounds.state import (
     State,
 )
 from scheduler_sim.engine.kernels.structures.clocks import leave_clock
-from scheduler_sim.engine.kernels.structures.device_lists import tell_places
+from scheduler_sim.engine.kernels.structures.device_lists import take_free, tell_places
 from scheduler_sim.engine.kernels.structures.gang_buffer import has_room
 
 ENDED, STOPPED, MOVED = (REASONS.index(name) for name in ("finished", "suspended", "moved"))
@@ -279,17 +279,7 @@ def _begin(s: State, now: float) -> None:
 def _open(s: State, row: int, kind: int, now: float) -> None:
     """Begin an attempt on the lowest free GPUs of a kind."""
     task = s.tasks[row]
-    place, last = s.free[kind], -1
-    for _ in range(int(task.gpus)):
-        while s.after[place] != -2:
-            place += 1
-        if last < 0:
-            task.place = place
-        else:
-            s.after[last] = place
-        s.after[place] = -1
-        last = place
-    s.free[kind] = last + 1
+    s.free[kind] = take_free(s, task, -1, s.free[kind], int(task.gpus)) + 1
     task.kind = kind
     task.attempts += 1
     task.begun = now

@@ -1,9 +1,8 @@
-"""What is noted of tasks while they are played: events that are to come, and attempts that have ended."""
+"""What is noted of tasks while they are played: events that are to come, and what was held of each node."""
 
 from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.site.state import PENDING, WRITTEN, State
-from scheduler_sim.engine.kernels.structures.attempt_buffer import write_attempt
+from scheduler_sim.engine.kernels.site.state import PENDING, State
 from scheduler_sim.engine.kernels.structures.gang_buffer import begin_span, write_piece
 from scheduler_sim.engine.kernels.structures.heap import heap_push
 
@@ -13,13 +12,6 @@ def expect(s: State, time: float, row: int, kind: int) -> None:
     """Note an event of a task."""
     heap_push(s.heap_times, s.heap_codes, s.counts[PENDING], time, kind * len(s.site_tasks) + row)
     s.counts[PENDING] += 1
-
-
-@inner_kernel
-def write(s: State, row: int, now: float, reason: int) -> None:
-    """Write the attempt that ends now into the buffer."""
-    write_attempt(s, s.counts[WRITTEN], row, s.site_tasks[row], now, reason)
-    s.counts[WRITTEN] += 1
 
 
 @inner_kernel

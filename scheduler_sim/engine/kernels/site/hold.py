@@ -36,9 +36,9 @@ def _take_out(s: State, piece: int) -> None:
 
 
 @inner_kernel
-def _place_in_run(s: State, expected: float, row: int) -> int:
-    """Return where a task belongs among those that run, in the order of expected ends and rows."""
-    first, last = 0, s.counts[RUN]
+def place_in_run(s: State, first: int, expected: float, row: int) -> int:
+    """Return where a task belongs among those that run, from `first` on, in the order of expected ends and rows."""
+    last = s.counts[RUN]
     while first < last:
         middle = (first + last) // 2
         ends = s.run_ends[middle]
@@ -75,7 +75,7 @@ def _nodes_of_run(s: State, row: int) -> int:
 def list_run(s: State, row: int) -> None:
     """List a task among those that run."""
     expected = s.site_tasks[row].expected
-    place = _place_in_run(s, expected, row)
+    place = place_in_run(s, 0, expected, row)
     for i in range(s.counts[RUN], place, -1):
         s.run_ends[i] = s.run_ends[i - 1]
         s.run_tasks[i] = s.run_tasks[i - 1]
@@ -89,7 +89,7 @@ def list_run(s: State, row: int) -> None:
 def unlist_run(s: State, row: int) -> None:
     """Take a task out of those that run."""
     s.counts[RUN] -= 1
-    place = _place_in_run(s, s.site_tasks[row].expected, row)
+    place = place_in_run(s, 0, s.site_tasks[row].expected, row)
     number = -1 - s.run_nodes[place]
     if 0 <= number < len(s.spare_sets):
         s.spare_sets[s.counts[SETS]] = number

@@ -28,6 +28,7 @@ from scheduler_sim.engine.kernels.site.offers import STEP
 from scheduler_sim.engine.kernels.site.recall import ANSWERS, NODES_OF_ANSWER
 from scheduler_sim.engine.kernels.site.rules import Rules, site_of
 from scheduler_sim.engine.kernels.site.state import PIECE, PROMISE, TASK, State
+from scheduler_sim.engine.kernels.structures.attempt_buffer import AttemptBuffer
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
 from scheduler_sim.engine.kernels.structures.prefetch import LINE
 from scheduler_sim.engine.kernels.structures.select import FEW
@@ -256,7 +257,7 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         user_seen=rows(len(workload.user.names) + 1),
         association_seen=rows(len(tree.names) + 1),
         array_running=rows(arrays),
-        **buffer_columns(length),
+        buffer=AttemptBuffer(**buffer_columns(length)),
         **GangBuffer.of(pieces)._asdict(),
     )
 

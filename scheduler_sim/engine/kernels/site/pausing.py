@@ -3,7 +3,7 @@
 import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.site.events import expect, tell_pieces, write
+from scheduler_sim.engine.kernels.site.events import expect, tell_pieces
 from scheduler_sim.engine.kernels.site.hold import bill, move_end
 from scheduler_sim.engine.kernels.site.preempt import mode_of
 from scheduler_sim.engine.kernels.site.priority import charge
@@ -19,8 +19,10 @@ from scheduler_sim.engine.kernels.site.state import (
     RUN,
     RUNS,
     SUSPENDS,
+    WRITTEN,
     State,
 )
+from scheduler_sim.engine.kernels.structures.attempt_buffer import write_attempt
 
 SUSPENDED = 1
 """Why the attempt ended that was its last; `contract.REASONS` has the names."""
@@ -35,7 +37,7 @@ def _pause(s: State, row: int, now: float) -> None:
     t = s.site_tasks[row]
     if s.settings[CHARGES]:
         charge(s, row, now)
-    write(s, row, now, SUSPENDED)
+    write_attempt(s, WRITTEN, row, t, now, SUSPENDED)
     bill(s, row, now)
     tell_pieces(s, row, now)
     t.state, t.finish = PAUSED, np.nan

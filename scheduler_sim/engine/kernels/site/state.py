@@ -6,9 +6,10 @@ import numpy as np
 
 from scheduler_sim.engine.codes import COMMON
 from scheduler_sim.engine.indexes import never_negative
-from scheduler_sim.engine.kernels.records import addresses, record_of_columns
+from scheduler_sim.engine.kernels.records import addresses, columns_of, record_of_tuple
 from scheduler_sim.engine.kernels.site.kinds import KIND
 from scheduler_sim.engine.kernels.structures import gang_buffer
+from scheduler_sim.engine.kernels.structures.attempt_buffer import AttemptBuffer
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 never_negative(__name__.rpartition(".")[0])
@@ -402,32 +403,13 @@ class State(NamedTuple):
     user_seen: IntArray
     association_seen: IntArray
     array_running: IntArray
-    attempt_rows: IntArray
-    attempt_numbers: IntArray
-    attempt_starts: FloatArray
-    attempt_ends: FloatArray
-    attempt_nodes: IntArray
-    attempt_devices: IntArray
-    attempt_reasons: IntArray
+    buffer: AttemptBuffer
     gang_pieces: Any
     gang_counts: IntArray
 
 
-FLOATS = {
-    "reals", "clock", "entry_limit", "entry_key", "entry_fixed_key", "entry_slope", "entry_terms", "entry_submit",
-    "entry_lead", "fair_factors", "fair_usage", "fair_total", "fair_level", "fair_shares", "qos_usage", "qos_exempt",
-    "qos_grace", "part_grace", "counter_used", "counter_most_used", "counter_ahead", "counter_most_ahead",
-    "counter_decay", "qos_limit_factor",
-    "heap_times", "timer_times", "core_speeds", "gpu_paces", "group_watts", "group_prices", "run_ends", "slot_times",
-    "promise_head", "promise_until", "step_ends", "shut_from", "shut_until", "ready_times", "known_times",
-    "former_begin", "former_end", "former_bound",
-    "ask_bound", "entry_planned", "answer_time", "answer_until", "answer_earliest", "attempt_starts", "attempt_ends",
-}  # fmt: skip
-"""Arrays of doubles; the others but the records hold 64-bit integers."""
-
-RECORD = record_of_columns(
-    State._fields,
-    reals=FLOATS,
+RECORD = record_of_tuple(
+    State,
     records={
         "site_tasks": TASK,
         "kinds": KIND,
@@ -440,4 +422,4 @@ RECORD = record_of_columns(
 
 def handle(state: State) -> Any:
     """Return the record of addresses that compiled code takes; whoever holds it keeps the arrays alive."""
-    return addresses(RECORD, state._asdict())
+    return addresses(RECORD, columns_of(state))

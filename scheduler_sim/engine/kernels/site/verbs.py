@@ -4,7 +4,7 @@ import numpy as np
 
 from scheduler_sim.engine.codes import ARRIVED, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.jit import inner_kernel
-from scheduler_sim.engine.kernels.site.events import expect, tell_pieces, write
+from scheduler_sim.engine.kernels.site.events import expect, tell_pieces
 from scheduler_sim.engine.kernels.site.hold import bill, give, take
 from scheduler_sim.engine.kernels.site.limits import count_in, count_submitted, over_submitted
 from scheduler_sim.engine.kernels.site.pausing import settle
@@ -40,8 +40,10 @@ from scheduler_sim.engine.kernels.site.state import (
     SUSPENDING,
     WAITING,
     WHOLE_SECONDS,
+    WRITTEN,
     State,
 )
+from scheduler_sim.engine.kernels.structures.attempt_buffer import write_attempt
 
 COMPLETED, TIMED_OUT, CANCELLED, FAILED = range(4)
 """What became of a task; `contract.ENDINGS` has the names in this order."""
@@ -176,7 +178,7 @@ def end(s: State, row: int, now: float) -> None:
     t = s.site_tasks[row]
     ending = TIMED_OUT if t.cut else FAILED if t.fails else COMPLETED
     if t.attempts > 1:
-        write(s, row, now, OF_ATTEMPT[ending])
+        write_attempt(s, WRITTEN, row, t, now, OF_ATTEMPT[ending])
     t.service += now - t.begun
     _let_go(s, row, now)
     go_on(s, now)
@@ -191,7 +193,8 @@ def stop(s: State, row: int, now: float) -> None:
     t.give_way = np.inf
     comes_back = not t.overran and t.requeueable and mode_of(s, row) == REQUEUES
     if comes_back or t.attempts > 1:
-        write(s, row, now, REQUEUED if comes_back else OF_ATTEMPT[TIMED_OUT if t.overran else CANCELLED])
+        reason = REQUEUED if comes_back else OF_ATTEMPT[TIMED_OUT if t.overran else CANCELLED]
+        write_attempt(s, WRITTEN, row, t, now, reason)
     if t.overran:
         t.service += now - t.begun
     _let_go(s, row, now)
@@ -212,7 +215,7 @@ def fail(s: State, row: int, now: float) -> None:
     t = s.site_tasks[row]
     t.give_way = np.inf
     if t.state == RUNS and (t.requeueable or t.attempts > 1):
-        write(s, row, now, OF_ATTEMPT[FAILED])
+        write_attempt(s, WRITTEN, row, t, now, OF_ATTEMPT[FAILED])
     _let_go(s, row, now)
     if t.requeueable:
         _wait_again(s, row, now)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from scheduler_sim.engine.jit import inner_kernel
+from scheduler_sim.engine.kernels.site.hold import place_in_run
 from scheduler_sim.engine.kernels.site.kinds import WORD
 from scheduler_sim.engine.kernels.site.match import choose
 from scheduler_sim.engine.kernels.site.offers import known_of, known_place, ready_cut
@@ -140,19 +141,6 @@ def _overlaps(s: State, place: int) -> bool:
 
 
 @inner_kernel
-def _ends_within(s: State, first: int, until: float) -> int:
-    """Return the first running task behind `first` that ends after an instant."""
-    last = s.counts[RUN]
-    while first < last:
-        middle = (first + last) // 2
-        if s.run_ends[middle] <= until:
-            first = middle + 1
-        else:
-            last = middle
-    return first
-
-
-@inner_kernel
 def _stays(s: State, place: int) -> bool:
     """Tell whether a running task does not give way, by its place among those: the others end in no group."""
     if s.counts[VICTIMS] + s.counts[UNDER] == 0:
@@ -181,7 +169,7 @@ def _grouped(s: State, kind: int, earliest: float, until: float, chooses: bool) 
     while begin + 2.0 * window < earliest:
         window *= 2.0
     while first < running:
-        behind = max(_ends_within(s, first, begin + window), first + 1)
+        behind = max(place_in_run(s, first, begin + window, len(s.site_tasks)), first + 1)
         last = behind - 1
         while not _stays(s, last):
             last -= 1

@@ -16,12 +16,14 @@ from scheduler_sim.engine.kernels.cluster import state as nodes
 from scheduler_sim.engine.kernels.cluster.act import PICKING, parts_of
 from scheduler_sim.engine.kernels.cluster.layout import copied, crossed_levels, lay_out
 from scheduler_sim.engine.kernels.cluster.loop import index_nodes
+from scheduler_sim.engine.kernels.core import state as core
 from scheduler_sim.engine.kernels.core.rules import WHY, Rules
 from scheduler_sim.engine.kernels.stopping import state
 from scheduler_sim.engine.kernels.stopping.loop import advance_stopping, prepare_all
 from scheduler_sim.engine.kernels.stopping.state import LIFE, Life, handle
 from scheduler_sim.engine.kernels.structures.attempt_buffer import AttemptBuffer
 from scheduler_sim.engine.kernels.structures.gang_buffer import GangBuffer
+from scheduler_sim.engine.kernels.structures.outages import Outages
 from scheduler_sim.engine.policies.openings import Openings
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.units import SECONDS_PER_HOUR
@@ -35,7 +37,7 @@ class StoppingKernel(AttemptsKernel):
         OversizedTasks: tasks that the empty cluster could not start.
     """
 
-    EVENTS, WRITTEN, OUTAGES, ROOM = state.EVENTS, state.WRITTEN, state.OUTAGES, state.ROOM
+    EVENTS, WRITTEN, OUTAGES, ROOM = state.EVENTS, state.WRITTEN, state.OUTAGES, core.ROOM
 
     def __init__(self, problem: Problem, rules: Rules) -> None:
         workload, cluster, policy, scores = problem.workload, problem.cluster, problem.policy, problem.scores
@@ -173,14 +175,9 @@ def _lay_out(
     n = len(lives)
     running = min(n, most_running)
     length, room = buffer_for(running)
-    counts, settings = np.zeros(state.FIELDS, np.int64), np.zeros(state.SETTINGS, np.int64)
+    counts, settings = np.zeros(state.FIELDS, np.int64), rules.settings(state.SETTINGS, room)
     counts[state.LATER] = n
-    settings[state.COST], settings[state.ON_LIMIT], settings[state.ROOM] = rules.cost, rules.on_limit, room
-    settings[state.MOST_REQUEUES] = rules.max_requeues
-    settings[state.MOST_FAILURES] = 2**62 if rules.max_failures is None else rules.max_failures
-    settings[state.TO_END], settings[state.BY_ARRIVAL] = rules.to_end, rules.by_arrival
-    settings[state.PAUSING] = rules.pausing
-    settings[state.CHARGE_FIRST], settings[state.CLAIRVOYANT] = rules.charge_first, clairvoyant
+    settings[state.PAUSING], settings[state.CLAIRVOYANT] = rules.pausing, clairvoyant
 
     def rows(length: int) -> IntArray:
         return np.zeros(length, np.int64)
@@ -196,9 +193,7 @@ def _lay_out(
         gpu_watts=cluster.of_groups("gpu_busy_watts"),
         core_price=cluster.of_groups("usd_per_core_hour") / SECONDS_PER_HOUR,
         gpu_price=cluster.of_groups("usd_per_gpu_hour") / SECONDS_PER_HOUR,
-        outage_times=np.zeros(0),
-        outage_nodes=rows(0),
-        outage_signs=rows(0),
+        outages=Outages.none(),
         turn_times=turns[0],
         turn_rows=turns[1],
         turn_opens=turns[2],

@@ -11,22 +11,20 @@ from scheduler_sim.engine.kernels.cluster.loop import apply_outages, arrive, nex
 from scheduler_sim.engine.kernels.cluster.power import go_to_cap
 from scheduler_sim.engine.kernels.cluster.start import changed
 from scheduler_sim.engine.kernels.cluster.state import CAPPED, CAPS, LIFTED, NEWCOMERS, PENDING, RELEASED, Sim
-from scheduler_sim.engine.kernels.core.state import COMPLETED, FAILED, ON_REQUEUE, TIMED_OUT
-from scheduler_sim.engine.kernels.stopping.pauses import next_turn, take_turns
-from scheduler_sim.engine.kernels.stopping.plan import build_by_plan
-from scheduler_sim.engine.kernels.stopping.schedule import build
-from scheduler_sim.engine.kernels.stopping.state import (
-    BACK,
-    EVENTS,
+from scheduler_sim.engine.kernels.core.state import (
+    COMPLETED,
+    FAILED,
     MOST_FAILURES,
     MOST_REQUEUES,
     ON_LIMIT,
-    OUTAGES,
+    ON_REQUEUE,
     ROOM,
-    WOKEN,
-    WRITTEN,
-    Life,
+    TIMED_OUT,
 )
+from scheduler_sim.engine.kernels.stopping.pauses import next_turn, take_turns
+from scheduler_sim.engine.kernels.stopping.plan import build_by_plan
+from scheduler_sim.engine.kernels.stopping.schedule import build
+from scheduler_sim.engine.kernels.stopping.state import BACK, EVENTS, OUTAGES, WOKEN, WRITTEN, Life
 from scheduler_sim.engine.kernels.stopping.verbs import (
     AWAKE,
     await_nodes,
@@ -42,6 +40,7 @@ from scheduler_sim.engine.kernels.structures.gang_buffer import has_room
 from scheduler_sim.engine.kernels.structures.heap import heap_pop
 from scheduler_sim.engine.kernels.structures.instants import go_to
 from scheduler_sim.engine.kernels.structures.lists import append
+from scheduler_sim.engine.kernels.structures.outages import next_outage, take_outage
 
 
 @inner_kernel
@@ -120,9 +119,8 @@ def _apply_failures(s: Sim, h: Life, now: float) -> None:
         row = h.woken[i]
         if h.lives[row].runs and h.lives[row].doomed:
             _fall(s, h, row, now)
-    while h.counts[OUTAGES] < len(h.outage_times) and h.outage_times[h.counts[OUTAGES]] <= now:
-        node, sign = h.outage_nodes[h.counts[OUTAGES]], h.outage_signs[h.counts[OUTAGES]]
-        h.counts[OUTAGES] += 1
+    while next_outage(h, OUTAGES) <= now:
+        node, sign = take_outage(h, OUTAGES)
         h.counts[EVENTS] += 1
         s.live.away[node] += sign
         if sign > 0:
@@ -136,8 +134,8 @@ def _apply_failures(s: Sim, h: Life, now: float) -> None:
 def _next_instant(s: Sim, h: Life) -> float:
     """Return the time of the next event, infinity for none."""
     now = next_instant(s)
-    if h.counts[OUTAGES] < len(h.outage_times) and s.counts[FINISHED] < len(s.tasks):
-        now = min(now, max(h.outage_times[h.counts[OUTAGES]], s.clock[0]))
+    if s.counts[FINISHED] < len(s.tasks):
+        now = min(now, max(next_outage(h, OUTAGES), s.clock[0]))
     return min(now, next_turn(h))
 
 

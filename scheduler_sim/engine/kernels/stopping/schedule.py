@@ -29,9 +29,9 @@ from scheduler_sim.engine.kernels.cluster.state import (
     needs,
 )
 from scheduler_sim.engine.kernels.cluster.view import copy_view, give_gpus, take_gpus
-from scheduler_sim.engine.kernels.core.state import KEEP, REQUEUED, SUSPENDED
+from scheduler_sim.engine.kernels.core.state import COST, KEEP, REQUEUED, SUSPENDED
 from scheduler_sim.engine.kernels.stopping.learned import active_scores
-from scheduler_sim.engine.kernels.stopping.state import BEGUN, COST, KEPT, POWER, STOPPED, Life
+from scheduler_sim.engine.kernels.stopping.state import BEGUN, KEPT, POWER, STOPPED, Life
 from scheduler_sim.engine.kernels.stopping.verbs import note_begun, put_back, stop
 from scheduler_sim.engine.kernels.structures.bits import bits_in
 from scheduler_sim.engine.kernels.structures.lists import append

@@ -4,8 +4,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from scheduler_sim.engine.kernels.core.state import OF_ALL
 from scheduler_sim.engine.kernels.records import addresses, columns_of, record_of_tuple
 from scheduler_sim.engine.kernels.structures.attempt_buffer import AttemptBuffer
+from scheduler_sim.engine.kernels.structures.outages import Outages
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 OUTAGES, WRITTEN, EVENTS, BACK, STOPPED, BEGUN, KEPT, SPANS, LATER, TURNED, WOKEN, POWER, FIELDS = range(13)
@@ -14,21 +16,9 @@ be queued again, are stopped, and begin; pieces kept; spans of the plan; the tie
 of `policies.openings` taken; how many work from this instant on, now that their nodes are awake; millionths of a watt
 that the schedule which is built draws."""
 
-(
-    COST,
-    ON_LIMIT,
-    MOST_REQUEUES,
-    MOST_FAILURES,
-    TO_END,
-    BY_ARRIVAL,
-    CHARGE_FIRST,
-    CLAIRVOYANT,
-    ROOM,
-    PAUSING,
-    SETTINGS,
-) = range(11)
-"""Places in the vector of settings; CLAIRVOYANT policies are told how long tasks really run, PAUSING is what a task
-keeps that stops at a time of its own."""
+CLAIRVOYANT, PAUSING, SETTINGS = range(OF_ALL, OF_ALL + 3)
+"""Places in the vector of settings behind those of `core.state`; CLAIRVOYANT policies are told how long tasks really
+run, PAUSING is what a task keeps that stops at a time of its own."""
 
 LIFE = np.dtype(
     [
@@ -66,9 +56,7 @@ class Life(NamedTuple):
     gpu_watts: FloatArray
     core_price: FloatArray
     gpu_price: FloatArray
-    outage_times: FloatArray
-    outage_nodes: IntArray
-    outage_signs: IntArray
+    outages: Outages
     turn_times: FloatArray
     turn_rows: IntArray
     turn_opens: IntArray

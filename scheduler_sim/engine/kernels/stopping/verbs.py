@@ -8,20 +8,20 @@ from scheduler_sim.engine.kernels.cluster.loop import free_children
 from scheduler_sim.engine.kernels.cluster.queue import enqueue
 from scheduler_sim.engine.kernels.cluster.start import finish, give_all, tell_pieces, worked
 from scheduler_sim.engine.kernels.cluster.state import LIFTED, PENDING, SLEEPS, STRIDE, Sim
-from scheduler_sim.engine.kernels.core.state import FROM_START, ON_RUN, REQUEUED, RUN_ON, SUSPENDED, ending_of
-from scheduler_sim.engine.kernels.stopping.state import (
-    BACK,
+from scheduler_sim.engine.kernels.core.state import (
     BY_ARRIVAL,
     CHARGE_FIRST,
-    CLAIRVOYANT,
     COST,
-    EVENTS,
-    LATER,
+    FROM_START,
     ON_LIMIT,
+    ON_RUN,
+    REQUEUED,
+    RUN_ON,
+    SUSPENDED,
     TO_END,
-    WRITTEN,
-    Life,
+    ending_of,
 )
+from scheduler_sim.engine.kernels.stopping.state import BACK, CLAIRVOYANT, EVENTS, LATER, WRITTEN, Life
 from scheduler_sim.engine.kernels.structures.attempt_buffer import write_attempt
 from scheduler_sim.engine.kernels.structures.heap import heap_push, heap_remove
 from scheduler_sim.engine.kernels.structures.lists import append
@@ -123,13 +123,6 @@ def await_nodes(s: Sim, h: Life, row: int) -> None:
 
 
 @inner_kernel
-def write(h: Life, row: int, now: float, reason: int) -> None:
-    """Write the attempt that ends now into the buffer."""
-    write_attempt(h, h.counts[WRITTEN], row, h.lives[row], now, reason)
-    h.counts[WRITTEN] += 1
-
-
-@inner_kernel
 def book(s: Sim, h: Life, row: int, now: float) -> None:
     """Count what an attempt that ends held, where it was."""
     life = h.lives[row]
@@ -163,7 +156,7 @@ def stop(s: Sim, h: Life, row: int, now: float, reason: int, told: bool) -> None
     """
     life = h.lives[row]
     if told:
-        write(h, row, now, reason)
+        write_attempt(h, WRITTEN, row, life, now, reason)
     tell_pieces(s, row, life.begun, now)
     give_all(s, row, now)
     forget_ends(s, row)
@@ -212,7 +205,7 @@ def end(s: Sim, h: Life, row: int, now: float, reason: int) -> None:
     """Let a running task end for good, out of an attempt that did all it was to do."""
     life = h.lives[row]
     if life.attempts > 1:
-        write(h, row, now, reason)
+        write_attempt(h, WRITTEN, row, life, now, reason)
     tell_pieces(s, row, life.begun, now)
     give_all(s, row, now)
     book(s, h, row, now)

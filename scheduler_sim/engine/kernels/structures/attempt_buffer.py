@@ -19,19 +19,23 @@ class AttemptBuffer(NamedTuple):
 
 
 @inner_kernel
-def write_attempt(buffer: Any, place: int, row: int, life: Any, now: float, reason: int) -> None:
+def write_attempt(s: Any, written: int, row: int, life: Any, now: float, reason: int) -> None:
     """Write the attempt of a task that ends now.
 
     Args:
-        buffer: a record of the columns of `AttemptBuffer`.
-        place: where in them.
+        s: has the columns of an `AttemptBuffer`, and `counts`.
+        written: where the counts say how many attempts lie in the buffer.
         row: of the task.
         life: the task's record: how many attempts it had, when this one began, and its node and device.
+        now: seconds.
+        reason: why it ends, as `contract.REASONS` names it.
     """
-    buffer.attempt_rows[place] = row
-    buffer.attempt_numbers[place] = life.attempts
-    buffer.attempt_starts[place] = life.begun
-    buffer.attempt_ends[place] = now
-    buffer.attempt_nodes[place] = life.node
-    buffer.attempt_devices[place] = life.device
-    buffer.attempt_reasons[place] = reason
+    place = s.counts[written]
+    s.attempt_rows[place] = row
+    s.attempt_numbers[place] = life.attempts
+    s.attempt_starts[place] = life.begun
+    s.attempt_ends[place] = now
+    s.attempt_nodes[place] = life.node
+    s.attempt_devices[place] = life.device
+    s.attempt_reasons[place] = reason
+    s.counts[written] = place + 1

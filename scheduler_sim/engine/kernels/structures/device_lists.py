@@ -35,3 +35,26 @@ def tell_places(s: Any, numbers: IntArray, row: int, first: int, begun: float, n
                 mask |= 1 << numbers[place]
             place = s.after[place]
         write_piece(s, row, begun, now, node, cpu, gpu, mask)
+
+
+@counting_kernel
+def take_free(s: Any, task: Any, last: int, place: int, count: int) -> int:
+    """Give a task free devices in the order of their places, and return the last of them.
+
+    Args:
+        s: has `after` of all devices, -2 for a free one.
+        task: its `place` is the first of its devices.
+        last: of its devices, -1 where it has none.
+        place: no free device lies before this one.
+        count: how many it gets.
+    """
+    for _ in range(count):
+        while s.after[place] != -2:
+            place += 1
+        if last < 0:
+            task.place = place
+        else:
+            s.after[last] = place
+        s.after[place] = -1
+        last = place
+    return last
