@@ -3,8 +3,10 @@
 import numpy as np
 
 from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.kernels.calling import Call, make_call
 from scheduler_sim.engine.kernels.choices.figures import tell_figures
-from scheduler_sim.engine.kernels.pool.informed import Waiting, advance_informed, make_waiting
+from scheduler_sim.engine.kernels.pool.followed import Followed
+from scheduler_sim.engine.kernels.pool.learned import Queue, advance_learned, make_queue
 from scheduler_sim.engine.kernels.pool.regression import Regression, make_regression
 from scheduler_sim.engine.kernels.pool.reordered import Predictions
 from scheduler_sim.engine.kernels.pool.state import Run, Tasks
@@ -40,7 +42,9 @@ def play_informed(sequences: Sequences, parameters: FloatArray, backfill: int, *
         np.empty((2, len(past.of_user))),
         parameters,
         idle_run(length, sequences.processors),
-        make_waiting(length, min(length, sequences.processors), len(parameters)),
+        make_queue(length, min(length, sequences.processors), len(parameters)),
+        np.empty((2, length), np.int64),
+        make_call(None, cores=sequences.processors, gpus=0),
         make_regression(0, 0),
         np.empty(0),
         np.empty((0, 0)) if sequences.urgency is None else sequences.urgency,
@@ -64,7 +68,9 @@ def _play_all(
     last: FloatArray,
     parameters: FloatArray,
     run: Run,
-    queue: Waiting,
+    queue: Queue,
+    queued: IntArray,
+    call: Call,
     regression: Regression,
     unused: FloatArray,
     urgency: FloatArray,
@@ -83,16 +89,16 @@ def _play_all(
         past = Past(user[s], kind[s], of_user, of_kind)
         foretold = predicted_user[s, : length if predict else 0]
         predictions = Predictions(foretold, last[0], last[1], expected[s], 0, told[1], told[2], regression)
-        advance_informed(
+        advance_learned(
             backfill,
             processors,
             tasks,
             run,
             queue,
-            past,
-            predictions,
             played.features[s],
             parameters,
+            call,
+            Followed(past, predictions, queued[0], queued[1]),
             np.inf,
             np.iinfo(np.int64).max,
         )

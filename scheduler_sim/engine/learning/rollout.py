@@ -63,6 +63,6 @@ def _play_all(
         begin(run, processors, arrival[s, 0])
         features = played.features[s]
         advance_learned(
-            backfill, processors, tasks, run, queue, features, parameters, call, np.inf, np.iinfo(np.int64).max
+            backfill, processors, tasks, run, queue, features, parameters, call, None, np.inf, np.iinfo(np.int64).max
         )
         tell_figures(arrival[s], run.start, run.finish, duration[s], figures[s])

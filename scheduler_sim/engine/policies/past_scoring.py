@@ -118,13 +118,9 @@ def rate_by_past(
     """Write the scores of the first `count` tasks; the lowest goes first.
 
     Args:
-        folded: what `fold` wrote at this instant.
-        r, n: the tasks' features.
-        wait: seconds since each was ready.
-        excess: (processors requested - free processors) / processors of the pool; not positive when it fits.
-        users, kinds: the tasks' numbers.
-        of_user, of_kind: what is known of them.
+        users, kinds: the tasks' numbers. of_user, of_kind: what is known of those.
         processors: of the pool.
+        folded: from `fold`; it and the others are as of `scoring.rate`, but `wait` stays.
     """
     of_r, of_n, of_rn, of_w, of_fits, of_excess = folded[0], folded[1], folded[2], folded[3], folded[4], folded[5]
     of_p, of_h, of_g, of_held, of_waiting = folded[6], folded[7], folded[8], folded[9], folded[10]

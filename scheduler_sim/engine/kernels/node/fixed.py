@@ -6,9 +6,9 @@ the next task of a walk through the queue is the lowest rank among the first of 
 
 import numpy as np
 
-from scheduler_sim.engine.codes import ARRIVED, CPU_SIDE, FINISH, FINISHED, GPU_SIDE, QUEUED, RUNNING
-from scheduler_sim.engine.formulas import held_times_compiled
+from scheduler_sim.engine.codes import ARRIVED, FINISH, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.kernels.node import steps
 from scheduler_sim.engine.kernels.node.state import (
     FREE_CORES,
     FREE_GPUS,
@@ -18,15 +18,9 @@ from scheduler_sim.engine.kernels.node.state import (
     Needs,
     Run,
     Tasks,
-    finish_task,
-    lowest_devices,
-    next_instant,
-    parent_ends,
-    push_ends,
 )
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
-from scheduler_sim.engine.kernels.structures.heap import heap_pop, number_pop, number_push
-from scheduler_sim.engine.kernels.structures.instants import go_to
+from scheduler_sim.engine.kernels.structures.heap import number_pop, number_push
 
 
 @kernel
@@ -51,39 +45,29 @@ def advance_fixed(
         until: seconds.
         max_events: how many events are enough.
     """
-    offered, runtime, _, intensity, memory_mb, fraction, _, _, kind, rank, hybrid, on_gpu, _ = tasks
+    offered, fraction, kind, rank, hybrid = tasks.offered, tasks.fraction, tasks.kind, tasks.rank, tasks.hybrid
     arrivals, waiting_for, child_offsets, children = family
     counts, clock, ready, start, finish, device, held, gone, order, event_times, event_codes, speeds, gpus_there = run
     need_cores, need_gpus, first, size, heap, row_of_rank = needs
-    cpu_speed, gpu_speed, bandwidth = speeds[0], speeds[1], speeds[2]
     arrived, finished, queued, running = counts[ARRIVED], counts[FINISHED], counts[QUEUED], counts[RUNNING]
     pending, free_cores, free, turn = counts[PENDING], counts[FREE_CORES], counts[FREE_GPUS], counts[TURN]
     free_gpus = bits_in(free)
     enough = arrived + finished + min(max_events, 2**62)
-    while True:
-        coming = offered[arrivals[arrived]] if arrived < len(arrivals) else np.inf
-        now = go_to(next_instant(coming, pending, event_times), until, arrived + finished >= enough, clock)
-        if now == np.inf:
-            break
+    while steps.comes(arrived, arrivals, offered, pending, run, until, arrived + finished >= enough):
+        now = clock[0]
         while pending > 0 and event_times[0] == now:
-            code = event_codes[0]
-            heap_pop(event_times, event_codes, pending)
+            row, gives_cores, gives_gpus, finishes = steps.pop_end(pending, event_times, event_codes, gone)
             pending -= 1
-            row = code // 3
-            part = code - 3 * row
-            if part != GPU_SIDE and gone[row] != CPU_SIDE:
+            if gives_cores:
                 free_cores += need_cores[kind[row]]
-            if part != CPU_SIDE and gone[row] != GPU_SIDE:
+            if gives_gpus:
                 free |= held[row]
                 free_gpus += need_gpus[kind[row]]
-            gone[row] = part
-            if part == FINISH:
-                finish_task(row, now, finished, finish, order)
-                finished += 1
+            if finishes:
+                finished = steps.finish_task(row, now, finished, finish, order)
                 running -= 1
-                for edge in range(child_offsets[row], child_offsets[row + 1]):
-                    child = children[edge]
-                    if parent_ends(child, now, ready, waiting_for):
+                for child in children[child_offsets[row] : child_offsets[row + 1]]:
+                    if steps.parent_ends(child, now, ready, waiting_for):
                         number_push(heap[first[kind[child]] :], size[kind[child]], rank[child])
                         size[kind[child]] += 1
                         queued += 1
@@ -114,8 +98,8 @@ def advance_fixed(
             left = need_gpus[need]
             if left > 0:
                 if in_turn:
-                    mask = lowest_devices(free & ~((np.int64(1) << turn) - 1), left)
-                    wrapped = lowest_devices(free & ~mask, left - bits_in(mask))
+                    mask = steps.lowest_devices(free & ~((np.int64(1) << turn) - 1), left)
+                    wrapped = steps.lowest_devices(free & ~mask, left - bits_in(mask))
                     last = wrapped if wrapped != 0 else mask
                     mask |= wrapped
                     highest = 0
@@ -124,7 +108,7 @@ def advance_fixed(
                         last &= last - 1
                     turn = (highest + 1) % gpus_there
                 else:
-                    mask = lowest_devices(free, left)
+                    mask = steps.lowest_devices(free, left)
                 device[row] = lowest_bit(mask)
             free &= ~mask
             free_gpus -= left
@@ -132,19 +116,8 @@ def advance_fixed(
             held[row] = mask
             gone[row] = FINISH
             start[row] = now
-            cpu_time, gpu_time = held_times_compiled(
-                runtime[row],
-                fraction[row],
-                intensity[row],
-                memory_mb[row],
-                hybrid[row],
-                on_gpu[row],
-                cpu_speed,
-                gpu_speed,
-                bandwidth,
-                sequential,
-            )
+            cpu_time, gpu_time = steps.lasts(row, fraction[row], tasks, speeds, sequential)
             split = hybrid[row] and 0.0 < fraction[row] < 1.0
-            pending = push_ends(row, now, split, cpu_time, gpu_time, pending, event_times, event_codes)
+            pending = steps.push_ends(row, now, split, cpu_time, gpu_time, pending, event_times, event_codes)
     counts[ARRIVED], counts[FINISHED], counts[QUEUED], counts[RUNNING] = arrived, finished, queued, running
     counts[PENDING], counts[FREE_CORES], counts[FREE_GPUS], counts[TURN] = pending, free_cores, free, turn

@@ -16,18 +16,16 @@ import numpy as np
 
 from scheduler_sim.engine.codes import (
     ARRIVED,
-    CPU_SIDE,
     EASY,
     FINISH,
     FINISHED,
-    GPU_SIDE,
     MILLI,
     NONE,
     QUEUED,
     RUNNING,
 )
-from scheduler_sim.engine.formulas import held_times_compiled
 from scheduler_sim.engine.jit import kernel
+from scheduler_sim.engine.kernels.node import steps
 from scheduler_sim.engine.kernels.node.option import best_option
 from scheduler_sim.engine.kernels.node.state import (
     BOOKED,
@@ -47,15 +45,8 @@ from scheduler_sim.engine.kernels.node.state import (
     Plan,
     Run,
     Tasks,
-    finish_task,
-    lowest_devices,
-    next_instant,
-    parent_ends,
-    push_ends,
 )
 from scheduler_sim.engine.kernels.structures.bits import bits_in, lowest_bit
-from scheduler_sim.engine.kernels.structures.heap import heap_pop
-from scheduler_sim.engine.kernels.structures.instants import go_to
 from scheduler_sim.engine.kernels.structures.rank_set import add_rank, drop_rank, next_rank
 from scheduler_sim.engine.kernels.structures.releases import add_release, begin_plan, book, expect, forget, free_at
 
@@ -102,38 +93,29 @@ def advance_planned(
     on_cores, on_gpus = counts[ON_CORES], counts[ON_GPUS]
     due, last_on_cores, last_on_gpus = latest[0], latest[1], latest[2]
     enough = arrived + finished + min(max_events, 2**62)
-    while True:
-        coming = offered[arrivals[arrived]] if arrived < len(arrivals) else np.inf
-        now = go_to(next_instant(coming, pending, event_times), until, arrived + finished >= enough, clock)
-        if now == np.inf:
-            break
+    while steps.comes(arrived, arrivals, offered, pending, run, until, arrived + finished >= enough):
+        now = clock[0]
         before = queued
         lowest = NEVER
         released = pending > 0 and event_times[0] == now
         while pending > 0 and event_times[0] == now:
-            code = event_codes[0]
-            heap_pop(event_times, event_codes, pending)
+            row, gives_cores, gives_gpus, finishes = steps.pop_end(pending, event_times, event_codes, gone)
             pending -= 1
-            row = code // 3
-            part = code - 3 * row
-            if part != GPU_SIDE and gone[row] != CPU_SIDE and held_cores[row] > 0:
+            if gives_cores and held_cores[row] > 0:
                 free_cores += held_cores[row]
                 if forget(core_ends, cores_back, core_rows, on_cores, row) != now:
                     kept = 0
                 on_cores -= 1
-            if part != CPU_SIDE and gone[row] != GPU_SIDE and held[row] != 0:
+            if gives_gpus and held[row] != 0:
                 free |= held[row]
                 if forget(gpu_ends, gpus_back, gpu_rows, on_gpus, row) != now:
                     kept = 0
                 on_gpus -= 1
-            gone[row] = part
-            if part == FINISH:
-                finish_task(row, now, finished, finish, order)
-                finished += 1
+            if finishes:
+                finished = steps.finish_task(row, now, finished, finish, order)
                 running -= 1
-                for edge in range(child_offsets[row], child_offsets[row + 1]):
-                    child = children[edge]
-                    if parent_ends(child, now, ready, waiting_for):
+                for child in children[child_offsets[row] : child_offsets[row + 1]]:
+                    if steps.parent_ends(child, now, ready, waiting_for):
                         add_rank(words, starts_at, rank_of[child])
                         queued += 1
                         lowest = min(lowest, rank_of[child])
@@ -270,7 +252,7 @@ def advance_planned(
             drop_rank(words, starts_at, rank)
             queued -= 1
             running += 1
-            mask = lowest_devices(free, takes_gpus)
+            mask = steps.lowest_devices(free, takes_gpus)
             if mask != 0:
                 device[row] = lowest_bit(mask)
             free &= ~mask
@@ -285,20 +267,9 @@ def advance_planned(
             on_cores = expect(core_ends, cores_back, core_rows, on_cores, now + cpu_time, takes_cores, row)
             on_gpus = expect(gpu_ends, gpus_back, gpu_rows, on_gpus, now + gpu_time, takes_gpus, row)
             if runtime[row] != estimate[row]:
-                cpu_time, gpu_time = held_times_compiled(
-                    runtime[row],
-                    fraction,
-                    intensity[row],
-                    memory_mb[row],
-                    hybrid[row],
-                    on_gpu[row],
-                    speeds[0],
-                    speeds[1],
-                    speeds[2],
-                    sequential,
-                )
+                cpu_time, gpu_time = steps.lasts(row, fraction, tasks, speeds, sequential)
             split = hybrid[row] and 0.0 < fraction < 1.0
-            pending = push_ends(row, now, split, cpu_time, gpu_time, pending, event_times, event_codes)
+            pending = steps.push_ends(row, now, split, cpu_time, gpu_time, pending, event_times, event_codes)
         looked_at = booked_rank[booked - 1] + 1 if passed else cursor
     counts[ARRIVED], counts[FINISHED], counts[QUEUED], counts[RUNNING] = arrived, finished, queued, running
     counts[PENDING], counts[FREE_CORES], counts[FREE_GPUS] = pending, free_cores, free

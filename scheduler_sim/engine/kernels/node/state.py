@@ -1,10 +1,8 @@
-"""The arrays of a run on one node, and what both of its event loops do with them."""
+"""The arrays of a run on one node."""
 
 from typing import NamedTuple
 
-from scheduler_sim.engine.codes import COMMON, CPU_SIDE, FINISH, GPU_SIDE
-from scheduler_sim.engine.jit import bare_kernel
-from scheduler_sim.engine.kernels.structures.heap import heap_push
+from scheduler_sim.engine.codes import COMMON
 from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray
 
 (
@@ -183,59 +181,3 @@ class Plan(NamedTuple):
     planned_gpus: Releases
     running_cores: Releases
     running_gpus: Releases
-
-
-@bare_kernel
-def lowest_devices(mask: int, count: int) -> int:
-    """Return the lowest `count` bits of a mask, all of them where it has fewer."""
-    taken = 0
-    while count > 0 and mask != 0:
-        taken |= mask & -mask
-        mask &= mask - 1
-        count -= 1
-    return taken
-
-
-@bare_kernel
-def finish_task(row: int, now: float, finished: int, finish: FloatArray, order: IntArray) -> None:
-    """Note that a task finished, after `finished` others; ties stand in the order of rows."""
-    finish[row] = now
-    place = finished
-    while place > 0 and order[place - 1] > row and finish[order[place - 1]] == now:
-        order[place] = order[place - 1]
-        place -= 1
-    order[place] = row
-
-
-@bare_kernel
-def next_instant(next_arrival: float, pending: int, event_times: FloatArray) -> float:
-    """Return the time of the next arrival or end, infinity for none."""
-    return min(event_times[0], next_arrival) if pending > 0 else next_arrival
-
-
-@bare_kernel
-def parent_ends(child: int, now: float, ready: FloatArray, waiting_for: IntArray) -> bool:
-    """Note that one of the tasks that `child` waits for has ended, and tell whether it waits for nothing more."""
-    ready[child] = max(ready[child], now)
-    waiting_for[child] -= 1
-    return bool(waiting_for[child] == 0)
-
-
-@bare_kernel
-def push_ends(
-    row: int,
-    now: float,
-    split: bool,
-    cpu_time: float,
-    gpu_time: float,
-    pending: int,
-    event_times: FloatArray,
-    event_codes: IntArray,
-) -> int:
-    """Add the ends of a task that starts to `pending` others, a split one's shorter side first; return their number."""
-    if split and cpu_time != gpu_time:
-        early = 3 * row + (CPU_SIDE if cpu_time < gpu_time else GPU_SIDE)
-        heap_push(event_times, event_codes, pending, now + min(cpu_time, gpu_time), early)
-        pending += 1
-    heap_push(event_times, event_codes, pending, now + max(cpu_time, gpu_time), 3 * row + FINISH)
-    return pending + 1

@@ -18,18 +18,18 @@ def advance_aging(backfill: int, tasks: Tasks, run: Run, tree: KineticTree, unti
     """Play whole instants up to `until` or until `max_events` events were applied."""
     arrival, _, expected, cpus, _, _ = tasks
     counts, clock, start, _, _, end_times, _ = run
-    leaf_of, nodes, masks, floors, spread, stack, shadow_times, plan_times, plan_rows = tree
+    leaf_of, nodes, masks, floors, spread, stack, plan = tree
     easy = backfill == EASY
     events = 0
     while events < max_events and goes_on(arrival, counts, end_times, until, clock):
         now = clock[0]
         while True:
             # See `ranked`: what did not pass the same head before does not pass it now.
-            same = counts[HEAD] >= 0 and (not easy or shadow_times[0] >= now)
+            same = counts[HEAD] >= 0 and (not easy or plan.shadow[0] >= now)
             while ends_by(now, counts, end_times):
                 row = release(now, tasks, run)
                 if easy:
-                    drop_end(start[row] + expected[row], row, counts[RUNNING] + 1, plan_times, plan_rows)
+                    drop_end(start[row] + expected[row], row, counts[RUNNING] + 1, plan)
                 events += 1
                 same = False
             newest = -1
@@ -47,13 +47,13 @@ def advance_aging(backfill: int, tasks: Tasks, run: Run, tree: KineticTree, unti
                 if blocked and same:
                     leaf = -1
                     if newest >= 0 and kinetic_tree.may_start(
-                        now, newest, counts[FREE], shadow_times[0], counts[EXTRA], nodes
+                        now, newest, counts[FREE], plan.shadow[0], counts[EXTRA], nodes
                     ):
                         leaf = newest
                     newest = -1
                 elif blocked:
                     leaf = kinetic_tree.find(
-                        now, counts[FREE], shadow_times[0], counts[EXTRA], nodes, masks, stack, spread
+                        now, counts[FREE], plan.shadow[0], counts[EXTRA], nodes, masks, stack, spread
                     )
                 else:
                     row = kinetic_tree.head_of(now, nodes, masks, floors, spread)
@@ -64,10 +64,10 @@ def advance_aging(backfill: int, tasks: Tasks, run: Run, tree: KineticTree, unti
                         break
                     if blocked and not same:
                         counts[HEAD] = row
-                        shadow_times[0], counts[EXTRA] = np.inf, EVERYTHING
+                        plan.shadow[0], counts[EXTRA] = np.inf, EVERYTHING
                         if easy:
-                            shadow_times[0], counts[EXTRA] = shadow(
-                                now, counts[FREE], cpus[row], cpus, counts[RUNNING], plan_times, plan_rows
+                            plan.shadow[0], counts[EXTRA] = shadow(
+                                now, counts[FREE], cpus[row], cpus, counts[RUNNING], plan
                             )
                     if blocked:
                         continue
@@ -77,9 +77,9 @@ def advance_aging(backfill: int, tasks: Tasks, run: Run, tree: KineticTree, unti
                 row = int(nodes[leaf, kinetic_tree.ROW])
                 if easy:
                     end = now + expected[row]
-                    if blocked and end > shadow_times[0]:
+                    if blocked and end > plan.shadow[0]:
                         counts[EXTRA] -= cpus[row]
-                    add_end(end, row, counts[RUNNING], plan_times, plan_rows)
+                    add_end(end, row, counts[RUNNING], plan)
                 kinetic_tree.leave(now, leaf, nodes, masks, floors, spread)
                 begin(now, row, tasks, run)
             if not ends_by(now, counts, end_times):

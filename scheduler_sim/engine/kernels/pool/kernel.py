@@ -14,7 +14,7 @@ from scheduler_sim.engine.kernels.base import BaseKernel, EventLoop, guarded
 from scheduler_sim.engine.kernels.calling import make_call
 from scheduler_sim.engine.kernels.pool.aging import advance_aging
 from scheduler_sim.engine.kernels.pool.conservative import Plan, advance_conservative, make_asked, make_plan
-from scheduler_sim.engine.kernels.pool.informed import informed_loop
+from scheduler_sim.engine.kernels.pool.followed import follow
 from scheduler_sim.engine.kernels.pool.learned import learned_loop
 from scheduler_sim.engine.kernels.pool.ranked import advance_ranked
 from scheduler_sim.engine.kernels.pool.reordered import advance_reordered, make_predictions
@@ -25,7 +25,7 @@ from scheduler_sim.engine.kernels.structures.rank_set import ranks
 from scheduler_sim.engine.kernels.structures.sorted_queue import make_sorted_queue
 from scheduler_sim.engine.numerics.ordering import order_of
 from scheduler_sim.engine.policies import Policy, Scores
-from scheduler_sim.engine.policies.past_scoring import numbered
+from scheduler_sim.engine.policies.past_scoring import make_past, numbered
 from scheduler_sim.engine.problem import Problem
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
 
@@ -152,8 +152,9 @@ class PoolKernel(BaseKernel):
         """Return the loop of a score that looks at what users have done."""
         tasks, backfill = self._tasks, policy.backfill
         predictions = make_predictions(workload, tasks.expected, predict=backfill.predictor, by_length=False)
-        numbers = self._shared.once_of("users and kinds", workload, partial(numbered, workload))
-        return informed_loop(backfill.code, processors, tasks, self._run, scores, predictions, numbers)
+        past = make_past(*self._shared.once_of("users and kinds", workload, partial(numbered, workload)))
+        followed = follow(past, predictions)
+        return learned_loop(backfill.code, processors, tasks, self._run, scores, self._call, followed)
 
     def _ranks(self) -> tuple[IntArray, IntArray, IntArray]:
         """Return the ranks of rows, the rows of ranks and room for a queue; empty where ranks are rows."""

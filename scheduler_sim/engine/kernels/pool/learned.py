@@ -3,6 +3,8 @@
 Every score is computed once an instant, before anything starts: what starts within the instant changes the free
 processors, not the ranking. Nothing is computed while no queued task would fit. What a score needs of the queued tasks
 lies in columns beside the queue, in no order, so that scoring is a plain pass over memory.
+
+Where a score looks at what users have done, what has finished at an instant is known before its scores are computed.
 """
 
 from collections.abc import Callable
@@ -14,11 +16,20 @@ from scheduler_sim.engine.codes import EASY, LIST, NONE, QUEUED, RUNNING
 from scheduler_sim.engine.errors import InvalidPolicy
 from scheduler_sim.engine.jit import kernel
 from scheduler_sim.engine.kernels.calling import Call, call_scores, set_state
+from scheduler_sim.engine.kernels.pool.followed import Followed
 from scheduler_sim.engine.kernels.pool.instants import goes_on
 from scheduler_sim.engine.kernels.pool.loop import arrive, arrives_by, begin, ends_by, release
+from scheduler_sim.engine.kernels.pool.reordered import correct, predict_run
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
-from scheduler_sim.engine.kernels.structures.planned_ends import add_end, drop_end, shadow
+from scheduler_sim.engine.kernels.structures.planned_ends import (
+    PlannedEnds,
+    add_end,
+    drop_end,
+    make_planned_ends,
+    shadow,
+)
 from scheduler_sim.engine.policies import Scores
+from scheduler_sim.engine.policies.past_scoring import HELD, WAITING, fold, note_end, rate_by_past
 from scheduler_sim.engine.policies.scoring import blend, rate
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
@@ -34,7 +45,7 @@ class Queue(NamedTuple):
         r, n: features, see `scoring.task_features`.
         wait, excess, scores: at the present instant.
         folded: shape (length of the parameter vector,), see `scoring.blend`.
-        planned_times, planned_rows: see `planned_ends`.
+        plan: its shadow is not used.
     """
 
     rows: IntArray
@@ -47,8 +58,7 @@ class Queue(NamedTuple):
     excess: FloatArray
     scores: FloatArray
     folded: FloatArray
-    planned_times: FloatArray
-    planned_rows: IntArray
+    plan: PlannedEnds
 
 
 def make_queue(length: int, most_running: int, weights: int) -> Queue:
@@ -64,13 +74,12 @@ def make_queue(length: int, most_running: int, weights: int) -> Queue:
         excess=np.empty(length),
         scores=np.empty(length),
         folded=np.empty(weights),
-        planned_times=np.empty(most_running),
-        planned_rows=np.empty(most_running, np.int64),
+        plan=make_planned_ends(most_running),
     )
 
 
 @kernel
-def some_fit(queued: int, free: int, cpus: IntArray) -> bool:
+def _some_fit(queued: int, free: int, cpus: IntArray) -> bool:
     """Tell whether one of the first so many tasks needs no more processors than are free."""
     for i in range(queued):  # noqa: SIM110  (the compiler takes no generator)
         if cpus[i] <= free:
@@ -79,16 +88,16 @@ def some_fit(queued: int, free: int, cpus: IntArray) -> bool:
 
 
 @kernel
-def _work_ahead(now: float, running: int, cpus: IntArray, times: FloatArray, rows: IntArray) -> float:
+def _work_ahead(now: float, running: int, cpus: IntArray, plan: PlannedEnds) -> float:
     """Return the processor-seconds that running tasks are expected to have left."""
     work = 0.0
     for i in range(running):
-        work += max(times[i] - now, 0.0) * cpus[rows[i]]
+        work += max(plan.times[i] - now, 0.0) * cpus[plan.rows[i]]
     return work
 
 
 @kernel
-def lowest(
+def _lowest(
     now: float,
     queued: int,
     limit: int,
@@ -121,29 +130,57 @@ def advance_learned(
     features: FloatArray,
     parameters: FloatArray,
     call: Call,
+    followed: Followed | None,
     until: float,
     max_events: int,
 ) -> None:
-    """Play whole instants up to `until` or until `max_events` events were applied; backfill none, list or easy."""
-    all_arrival, all_expected, all_cpus = tasks.arrival, tasks.expected, tasks.cpus
+    """Play whole instants up to `until` or until `max_events` events were applied; backfill none, list or easy.
+
+    Args:
+        backfill: a code of `codes`.
+        processors: of the pool.
+        tasks, run, queue: the workload and the state.
+        features, parameters: of the score, see `scoring`.
+        call: of a score of the user's; without one the parameters score.
+        followed: where the score looks at what users have done, else None.
+        until: seconds.
+        max_events: arrivals and completions.
+    """
+    all_arrival, all_expected, all_cpus, duration = tasks.arrival, tasks.expected, tasks.cpus, tasks.duration
     counts, start, end_times = run.counts, run.start, run.end_times
     rows, cpus, expected, arrival = queue.rows, queue.cpus, queue.expected, queue.arrival
     r, n, wait, excess, scores, folded = queue.r, queue.n, queue.wait, queue.excess, queue.scores, queue.folded
-    planned_times, planned_rows = queue.planned_times, queue.planned_rows
+    plan = queue.plan
     address, table, state, at = call
+    if followed is not None:
+        users, kinds, predictions = followed.user, followed.kind, followed.predictions
+        user_of, kind_of, of_user, of_kind = followed.past
+        predicted_user, before_last, end_of = predictions.user, predictions.before, predictions.end
+        predict = len(predicted_user) > 0
     everything = 2**62
     events = 0
     while events < max_events and goes_on(all_arrival, counts, end_times, until, run.clock):
         now = run.clock[0]
         while True:
             while ends_by(now, counts, end_times):
-                running = counts[RUNNING]
                 row = release(now, tasks, run)
-                drop_end(start[row] + all_expected[row], row, running, planned_times, planned_rows)
+                end = start[row] + all_expected[row]
+                if followed is not None:
+                    end = end_of[row]
+                    note_end(user_of[row], kind_of[row], all_cpus[row], duration[row], of_user, of_kind)
+                    if predict and predicted_user[row] >= 0:
+                        before_last[predicted_user[row]] = predictions.last[predicted_user[row]]
+                        predictions.last[predicted_user[row]] = duration[row]
+                drop_end(end, row, counts[RUNNING] + 1, plan)
                 events += 1
             while arrives_by(now, all_arrival, counts):
                 last = counts[QUEUED]
                 row = arrive(counts)
+                if followed is not None:
+                    if predict:
+                        predict_run(now, row, all_cpus[row], all_expected, predictions)
+                    users[last], kinds[last] = user_of[row], kind_of[row]
+                    of_user[users[last], WAITING] += 1.0
                 rows[last], cpus[last], expected[last] = row, all_cpus[row], all_expected[row]
                 arrival[last], r[last], n[last] = all_arrival[row], features[row, 0], features[row, 1]
                 events += 1
@@ -151,38 +188,60 @@ def advance_learned(
             extra = everything
             reserved = backfill == LIST
             scored = False
-            while some_fit(counts[QUEUED], counts[FREE], cpus):
+            while _some_fit(counts[QUEUED], counts[FREE], cpus):
                 if not scored:
                     scored = True
                     free = counts[FREE]
                     for i in range(counts[QUEUED]):
                         wait[i] = now - arrival[i]
                         excess[i] = (cpus[i] - free) / processors
-                    if address[0] != 0:
+                    if followed is not None:
+                        fold(parameters, free / processors, counts[QUEUED], folded)
+                        rate_by_past(
+                            folded,
+                            r,
+                            n,
+                            wait,
+                            excess,
+                            users,
+                            kinds,
+                            of_user,
+                            of_kind,
+                            processors,
+                            counts[QUEUED],
+                            scores,
+                        )
+                    elif address[0] != 0:
                         set_state(state, now, counts[QUEUED], counts[RUNNING], free, 0.0)
                         call_scores(address, 0, counts[QUEUED], rows, wait, table, state, scores, at)
                     else:
-                        work = _work_ahead(now, counts[RUNNING], all_cpus, planned_times, planned_rows)
+                        work = _work_ahead(now, counts[RUNNING], all_cpus, plan)
                         blend(parameters, free / processors, counts[QUEUED], work / processors, folded)
                         rate(parameters, folded, r, n, wait, excess, counts[QUEUED], scores)
                 limit = counts[FREE] if reserved else everything
-                i = lowest(now, counts[QUEUED], limit, shadow_time, extra, rows, cpus, expected, scores)
+                i = _lowest(now, counts[QUEUED], limit, shadow_time, extra, rows, cpus, expected, scores)
                 if i < 0:
                     break
                 if cpus[i] > counts[FREE]:
                     if backfill == NONE:
                         break
-                    shadow_time, extra = shadow(
-                        now, counts[FREE], cpus[i], all_cpus, counts[RUNNING], planned_times, planned_rows
-                    )
+                    if followed is not None and predict:
+                        correct(now, counts[RUNNING], start, predictions, plan)
+                    shadow_time, extra = shadow(now, counts[FREE], cpus[i], all_cpus, counts[RUNNING], plan)
                     reserved = True
                     continue
                 if backfill == EASY and reserved and now + expected[i] > shadow_time:
                     extra -= cpus[i]
                 row = rows[i]
-                add_end(now + all_expected[row], row, counts[RUNNING], planned_times, planned_rows)
+                end = now + all_expected[row]
+                add_end(end, row, counts[RUNNING], plan)
                 begin(now, row, tasks, run)
                 last = counts[QUEUED]
+                if followed is not None:
+                    end_of[row] = end
+                    of_user[users[i], WAITING] -= 1.0
+                    of_user[users[i], HELD] += cpus[i]
+                    users[i], kinds[i] = users[last], kinds[last]
                 rows[i], cpus[i], expected[i], arrival[i] = rows[last], cpus[last], expected[last], arrival[last]
                 r[i], n[i], scores[i] = r[last], n[last], scores[last]
             if not ends_by(now, counts, end_times):
@@ -190,7 +249,13 @@ def advance_learned(
 
 
 def learned_loop(
-    backfill: int, processors: int, tasks: Tasks, run: Run, scores: Scores, call: Call
+    backfill: int,
+    processors: int,
+    tasks: Tasks,
+    run: Run,
+    scores: Scores,
+    call: Call,
+    followed: Followed | None = None,
 ) -> Callable[[float, int], None]:
     """Return the event loop of a pool under a learned score, or one of the user's that is called."""
     features, parameters = scores.features, scores.parameters
@@ -201,5 +266,5 @@ def learned_loop(
         raise InvalidPolicy("A learned score needs features and weights.")
     queue = make_queue(len(tasks.arrival), len(run.end_rows), len(parameters))
     return lambda until, events: advance_learned(
-        backfill, processors, tasks, run, queue, features, parameters, call, until, events
+        backfill, processors, tasks, run, queue, features, parameters, call, followed, until, events
     )

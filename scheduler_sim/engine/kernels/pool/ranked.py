@@ -7,10 +7,10 @@ import numpy as np
 
 from scheduler_sim.engine.codes import ARRIVED, EASY, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.jit import kernel
-from scheduler_sim.engine.kernels.pool.loop import append_finished, instant_after
+from scheduler_sim.engine.kernels.pool.instants import comes
+from scheduler_sim.engine.kernels.pool.loop import append_finished
 from scheduler_sim.engine.kernels.pool.state import EXTRA, FREE, HEAD, UNSORTED, Run, Tasks
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push
-from scheduler_sim.engine.kernels.structures.instants import go_to
 from scheduler_sim.engine.kernels.structures.planned_ends import add_end, drop_end, shadow
 from scheduler_sim.engine.kernels.structures.sorted_queue import (
     BLOCK,
@@ -27,17 +27,15 @@ def advance_ranked(backfill: int, tasks: Tasks, run: Run, queue: SortedQueue, un
     """Play whole instants up to `until` or until `max_events` events were applied."""
     arrival, duration, task_expected, task_cpus, _, _ = tasks
     counts, clock, start, finish, order, end_times, end_rows = run
-    rank_of, shape, entries, places, groups, spare, shadow_times, plan_times, plan_rows = queue
+    rank_of, shape, entries, places, groups, spare, plan = queue
     arrived, free, finished = counts[ARRIVED], counts[FREE], counts[FINISHED]
     queued, running, unsorted = counts[QUEUED], counts[RUNNING], counts[UNSORTED]
-    head, extra, shadow_time = counts[HEAD], counts[EXTRA], shadow_times[0]
+    head, extra, shadow_time = counts[HEAD], counts[EXTRA], plan.shadow[0]
     length = len(arrival)
     easy = backfill == EASY
     enough = arrived + finished + min(max_events, 2**62)
-    while arrived + finished < enough:
-        now = go_to(instant_after(arrived, arrival, running, end_times), until, False, clock)
-        if now == np.inf:
-            break
+    while arrived + finished < enough and comes(arrived, arrival, running, end_times, until, clock):
+        now = clock[0]
         while True:
             # What did not pass the head before does not pass it now when nothing has finished and the reservation
             # is still ahead: the shadow time and the extra processors are the same, and the clock is later.
@@ -46,7 +44,7 @@ def advance_ranked(backfill: int, tasks: Tasks, run: Run, queue: SortedQueue, un
                 row = end_rows[0]
                 heap_pop(end_times, end_rows, running)
                 if easy:
-                    drop_end(start[row] + task_expected[row], row, running, plan_times, plan_rows)
+                    drop_end(start[row] + task_expected[row], row, running, plan)
                 running -= 1
                 free += task_cpus[row]
                 unsorted |= append_finished(row, now, finished, finish, order)
@@ -100,9 +98,7 @@ def advance_ranked(backfill: int, tasks: Tasks, run: Run, queue: SortedQueue, un
                         after = head
                         shadow_time, extra = np.inf, EVERYTHING
                         if easy:
-                            shadow_time, extra = shadow(
-                                now, free, task_cpus[row], task_cpus, running, plan_times, plan_rows
-                            )
+                            shadow_time, extra = shadow(now, free, task_cpus[row], task_cpus, running, plan)
                         continue
                     remove(0, 0, shape, entries, places, groups, spare)
                     queued -= 1
@@ -120,7 +116,7 @@ def advance_ranked(backfill: int, tasks: Tasks, run: Run, queue: SortedQueue, un
                     queued -= 1
                 end = now + duration[row]
                 if easy:
-                    add_end(now + task_expected[row], row, running, plan_times, plan_rows)
+                    add_end(now + task_expected[row], row, running, plan)
                 start[row] = now
                 finish[row] = end
                 heap_push(end_times, end_rows, running, end, row)
@@ -130,4 +126,4 @@ def advance_ranked(backfill: int, tasks: Tasks, run: Run, queue: SortedQueue, un
                 break
     counts[ARRIVED], counts[FREE], counts[FINISHED] = arrived, free, finished
     counts[QUEUED], counts[RUNNING], counts[UNSORTED] = queued, running, unsorted
-    counts[HEAD], counts[EXTRA], shadow_times[0] = head, extra, shadow_time
+    counts[HEAD], counts[EXTRA], plan.shadow[0] = head, extra, shadow_time

@@ -17,7 +17,7 @@ from scheduler_sim.engine.kernels.pool.regression import Regression, make_regres
 from scheduler_sim.engine.kernels.pool.state import FREE, Run, Tasks
 from scheduler_sim.engine.kernels.structures import kinetic_tree
 from scheduler_sim.engine.kernels.structures.kinetic_tree import KineticTree
-from scheduler_sim.engine.kernels.structures.planned_ends import add_end, drop_end, shadow
+from scheduler_sim.engine.kernels.structures.planned_ends import PlannedEnds, add_end, drop_end, shadow
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Workload
 
 CORRECTIONS = 60.0 * np.array([1, 5, 15, 30, 60, 120, 300, 600, 1200, 3000, 6000])
@@ -88,13 +88,12 @@ def predict_run(now: float, row: int, cpus: int, expected: FloatArray, predictio
 
 
 @bare_kernel
-def correct(
-    now: float, size: int, start: FloatArray, predictions: Predictions, plan_times: FloatArray, plan_rows: IntArray
-) -> None:
+def correct(now: float, size: int, start: FloatArray, predictions: Predictions, plan: PlannedEnds) -> None:
     """Expect what outran its prediction to run for longer: the next step ahead of now, not beyond its estimate.
 
     Instants at which predictions are outrun need not be visited: the steps follow from the first prediction alone.
     """
+    plan_times, plan_rows = plan.times, plan.rows
     i = size - 1
     while i >= 0 and plan_times[i] <= now:
         row = plan_rows[i]
@@ -111,7 +110,7 @@ def correct(
         for j in range(i, size - 1):
             plan_times[j] = plan_times[j + 1]
             plan_rows[j] = plan_rows[j + 1]
-        add_end(end, row, size - 1, plan_times, plan_rows)
+        add_end(end, row, size - 1, plan)
         predictions.end[row] = end
 
 
@@ -138,8 +137,8 @@ def advance_reordered(
     """
     arrival, duration, expected, cpus, _, _ = tasks
     counts, clock, start, _, _, end_times, _ = run
-    leaf_of, nodes, masks, floors, spread, _, _, plan_times, plan_rows = queue
-    other_leaf_of, other_nodes, other_masks, other_floors, other_spread, stack, _, _, _ = others
+    leaf_of, nodes, masks, floors, spread, _, plan = queue
+    other_leaf_of, other_nodes, other_masks, other_floors, other_spread, stack, _ = others
     user, last, before, end_of = predictions.user, predictions.last, predictions.before, predictions.end
     predict = len(user) > 0
     regression = predictions.regression
@@ -150,7 +149,7 @@ def advance_reordered(
         while True:
             while ends_by(now, counts, end_times):
                 row = release(now, tasks, run)
-                drop_end(end_of[row], row, counts[RUNNING] + 1, plan_times, plan_rows)
+                drop_end(end_of[row], row, counts[RUNNING] + 1, plan)
                 if learning:
                     regressing.learn(now, row, user[row], cpus[row], start[row], duration[row], regression)
                 elif predict and user[row] >= 0:
@@ -182,15 +181,13 @@ def advance_reordered(
                     if cpus[row] > counts[FREE]:
                         blocked = True
                         if predict:
-                            correct(now, counts[RUNNING], start, predictions, plan_times, plan_rows)
-                        shadow_time, extra = shadow(
-                            now, counts[FREE], cpus[row], cpus, counts[RUNNING], plan_times, plan_rows
-                        )
+                            correct(now, counts[RUNNING], start, predictions, plan)
+                        shadow_time, extra = shadow(now, counts[FREE], cpus[row], cpus, counts[RUNNING], plan)
                         continue
                 end = now + expected[row]
                 if blocked and end > shadow_time:
                     extra -= cpus[row]
-                add_end(end, row, counts[RUNNING], plan_times, plan_rows)
+                add_end(end, row, counts[RUNNING], plan)
                 end_of[row] = end
                 kinetic_tree.leave(now, leaf_of[row], nodes, masks, floors, spread)
                 kinetic_tree.leave(now, other_leaf_of[row], other_nodes, other_masks, other_floors, other_spread)

@@ -5,14 +5,12 @@ registers. A queue in arrival order is a range of rows; any other is a heap of r
 whole workload's order.
 """
 
-import numpy as np
-
 from scheduler_sim.engine.codes import ARRIVED, FINISHED, QUEUED, RUNNING
 from scheduler_sim.engine.jit import kernel
-from scheduler_sim.engine.kernels.pool.loop import append_finished, instant_after
+from scheduler_sim.engine.kernels.pool.instants import comes
+from scheduler_sim.engine.kernels.pool.loop import append_finished
 from scheduler_sim.engine.kernels.pool.state import FREE, UNSORTED, Run, Tasks
 from scheduler_sim.engine.kernels.structures.heap import heap_pop, heap_push, number_pop, number_push
-from scheduler_sim.engine.kernels.structures.instants import go_to
 from scheduler_sim.engine.workloads.workload import IntArray
 
 
@@ -37,10 +35,8 @@ def advance_strictly(
     length = len(arrival)
     ranked = len(rank_of) > 0
     enough = arrived + finished + min(max_events, 2**62)
-    while arrived + finished < enough:
-        now = go_to(instant_after(arrived, arrival, running, end_times), until, False, clock)
-        if now == np.inf:
-            break
+    while arrived + finished < enough and comes(arrived, arrival, running, end_times, until, clock):
+        now = clock[0]
         while True:
             while running > 0 and end_times[0] <= now:
                 row = end_rows[0]

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scheduler_sim.engine.jit import bare_kernel, kernel
+from scheduler_sim.engine.kernels.structures.planned_ends import PlannedEnds, make_planned_ends
 from scheduler_sim.engine.numerics.ordering import order_of
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
@@ -45,8 +46,7 @@ class KineticTree(NamedTuple):
         floors: shape (FAN,), what no score below each child of the node in question is below.
         spread: twice the greatest absolute base.
         stack: nodes still to visit.
-        shadow: shape (1,), the blocked head's shadow time.
-        plan_times, plan_rows: the running tasks by expected end, see `planned_ends`; used by EASY.
+        plan: used by EASY.
     """
 
     leaf_of: IntArray
@@ -55,9 +55,7 @@ class KineticTree(NamedTuple):
     floors: FloatArray
     spread: float
     stack: IntArray
-    shadow: FloatArray
-    plan_times: FloatArray
-    plan_rows: IntArray
+    plan: PlannedEnds
 
 
 def make_kinetic_tree(
@@ -99,9 +97,7 @@ def make_kinetic_tree(
         floors=np.empty(FAN),
         spread=float(2.0 * np.abs(base).max(initial=0.0)),
         stack=np.empty(64 * FAN, np.int64),
-        shadow=np.zeros(1),
-        plan_times=np.empty(most_running),
-        plan_rows=np.empty(most_running, np.int64),
+        plan=make_planned_ends(most_running),
     )
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from scheduler_sim.engine.jit import bare_kernel
-from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
+from scheduler_sim.engine.kernels.structures.planned_ends import PlannedEnds, make_planned_ends
+from scheduler_sim.engine.workloads.workload import IntArray
 
 BLOCK = 32
 """Tasks in a full block."""
@@ -44,8 +45,7 @@ class SortedQueue(NamedTuple):
             least that its tasks need.
         groups: of GROUP places each, the least that their tasks need.
         spare: numbers of the blocks not in use, a stack.
-        shadow: shape (1,), the blocked head's shadow time.
-        plan_times, plan_rows: the running tasks by expected end, see `planned_ends`; used by EASY.
+        plan: used by EASY.
     """
 
     rank_of: IntArray
@@ -54,9 +54,7 @@ class SortedQueue(NamedTuple):
     places: Records
     groups: Records
     spare: IntArray
-    shadow: FloatArray
-    plan_times: FloatArray
-    plan_rows: IntArray
+    plan: PlannedEnds
 
 
 def make_sorted_queue(rank_of: IntArray, most_running: int) -> SortedQueue:
@@ -70,9 +68,7 @@ def make_sorted_queue(rank_of: IntArray, most_running: int) -> SortedQueue:
         places=np.empty(blocks, PLACE),
         groups=np.empty(blocks // GROUP + 1, BOUND),
         spare=np.arange(blocks)[::-1].copy(),
-        shadow=np.zeros(1),
-        plan_times=np.empty(most_running),
-        plan_rows=np.empty(most_running, np.int64),
+        plan=make_planned_ends(most_running),
     )
 
 
