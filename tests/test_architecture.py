@@ -2,6 +2,7 @@
 
 import ast
 import pkgutil
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -167,6 +168,13 @@ def circle(modules: list[str]) -> list[str]:
 @pytest.mark.parametrize("room", ROW_OF)
 def test_every_room_stands_where_it_is_listed(room: str) -> None:
     assert nearest(room, sources()) == room or (ROOT / room.replace(".", "/")).is_dir()
+
+
+def test_the_picture_names_every_room() -> None:
+    picture = (ROOT / "docs" / "rooms.svg").read_text()
+    folders = ("apps", "apps/live", "scheduler_sim", "scheduler_sim/engine")
+    rooms = {path.parent.name for folder in folders for path in (ROOT / folder).glob("*/__init__.py")}
+    assert rooms - {"management", "migrations", "templatetags"} - set(re.findall(r"\w+", picture)) == set()
 
 
 def test_a_room_imports_nothing_of_a_later_row() -> None:

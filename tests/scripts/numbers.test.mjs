@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { axisUnit, counted, logTicks, percentDone, readable, roughly, tickLabel } from "../../static/js/charts/numbers.js";
+import {
+  axisUnit,
+  counted,
+  logTicks,
+  percentDone,
+  readable,
+  roughly,
+  tickLabel,
+} from "../../static/js/charts/numbers.js";
 
 test("a number is written in the unit that suits it", () => {
   assert.equal(readable(48.2, "s"), "48.2 s");
