@@ -1,5 +1,6 @@
 """What all commands share: texts of others steer no terminal."""
 
+from abc import ABC, abstractmethod
 from argparse import RawDescriptionHelpFormatter
 from typing import Any, TextIO, cast
 
@@ -49,12 +50,12 @@ class PlayingCommand(SiteCommand):
     requires_system_checks = (Tags.models,)
 
 
-class ExplainedCommand(SiteCommand):
+class ExplainedCommand(SiteCommand, ABC):
     """A command whose help ends with a text of its own, line by line as it is written."""
 
+    @abstractmethod
     def explanation(self) -> str:
         """Return the text."""
-        raise NotImplementedError
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
         """Return the parser, with the text."""

@@ -1,5 +1,6 @@
 """What every admin page of a table with many rows shares."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -111,7 +112,7 @@ class NumberedAdmin(KeyOrderedAdmin):
         raise NotImplementedError
 
 
-class RecentChoices(admin.SimpleListFilter):
+class RecentChoices(admin.SimpleListFilter, ABC):
     """A filter by a foreign key that offers only the newest rows instead of reading them all.
 
     Attributes:
@@ -121,9 +122,9 @@ class RecentChoices(admin.SimpleListFilter):
     recent = 20
     parameter_name: str
 
+    @abstractmethod
     def newest(self) -> QuerySet:
         """Return the rows offered, newest first."""
-        raise NotImplementedError
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
         """Return the choices; the one in the address is among them even when it is older."""

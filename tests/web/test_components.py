@@ -1,6 +1,7 @@
 """The components that pages are made of."""
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -116,3 +117,9 @@ def test_a_row_is_linked_by_its_route_and_called_as_it_is():
             return "a <run>"
 
     assert rendered("{% linked 'run-detail' row %}", row=Row()) == '<a href="/runs/7/">a &lt;run&gt;</a>'
+
+
+def test_a_moment_is_written_to_the_minute_on_the_sites_clock(settings):
+    settings.TIME_ZONE = "Europe/Berlin"
+    assert rendered("{{ at|moment }}", at=datetime(2026, 7, 3, 22, 5, 59, tzinfo=UTC)) == "4 Jul 2026 00:05"
+    assert rendered("{{ at|moment }}", at=None) == ""

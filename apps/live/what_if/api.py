@@ -1,5 +1,6 @@
 """What-ifs over HTTP: asked, looked at and kept below the run that they are about."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -118,7 +119,7 @@ def document(run: Run, asked: Question | None) -> dict[str, Any]:
     }
 
 
-class WhatIfActions:
+class WhatIfActions(ABC):
     """The addresses of what-ifs below a run, for its view set."""
 
     @extend_schema(responses=WhatIfSerializer, parameters=_PARAMETERS)
@@ -158,9 +159,9 @@ class WhatIfActions:
         address = reverse("api:run-detail", args=[run.pk])
         return Response(self._document(run.pk), HTTPStatus.ACCEPTED, headers={"Location": address})
 
+    @abstractmethod
     def _document(self, key: Any) -> dict[str, Any]:
         """Return a run as the view set shows it."""
-        raise NotImplementedError
 
 
 def _run(pk: str) -> Run:

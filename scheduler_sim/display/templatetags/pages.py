@@ -1,9 +1,11 @@
 """Tags and filters that every page uses."""
 
+from datetime import datetime
 from typing import Any
 
 from django import template
 from django.urls import reverse
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
@@ -42,6 +44,12 @@ def whole(value: float | None) -> str:
 def significant(value: float | None) -> str:
     """Write a number with four significant digits."""
     return _NO_DATA if _missing(value) else f"{value:,.4g}"
+
+
+@register.filter(expects_localtime=True)
+def moment(value: datetime | None) -> str:
+    """Write a date and a time of the day, to the minute; nothing where there is none."""
+    return date_format(value, "j M Y H:i") if value else ""
 
 
 @register.filter
