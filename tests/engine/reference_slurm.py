@@ -65,8 +65,8 @@ class ReferenceSlurm(Plans):
                 heappush(self.events, (job.not_before, JOB, job.row, "ready"))
             if not isnan(job.cancel_time):
                 heappush(self.events, (job.cancel_time, JOB, job.row, "cancel"))
-        for reservation in self.site.reservations:
-            for edge in (reservation.start_time, reservation.end_time):
+        for one in [one for spans in self.spans.values() for one in spans]:
+            for edge in (one.begin, one.end):
                 heappush(self.events, (edge, EDGE, 0, "reservation"))
         for named in self.site.outages:
             for node in self.site.numbers(named.hosts):
@@ -248,6 +248,7 @@ class ReferenceSlurm(Plans):
 
     def edge(self, row: int, what: str) -> None:
         """Begin or end a reservation, or let a node go or come back; what runs on one that fails is requeued."""
+        self.reserve(self.now)
         if what in {"goes", "fails"}:
             self.away[row] += 1
         if what == "comes":

@@ -65,6 +65,7 @@ class Job:
     fails: bool
     requeueable: bool
     parents: set[int]
+    reservation: str = ""
     state: str = AWAITED
     outcome: str = ""
     reason: str = ""
@@ -235,6 +236,7 @@ def _job(w: Workload, row: int, site: Site, machine: Machine) -> Job:
         fails=asked("fails", False),
         requeueable=asked("requeueable", True) and site.scheduling.requeues_jobs,
         parents=set(w.parents.rows[lower:upper].tolist()),
+        reservation=asked("reservation", ""),
     )
 
 

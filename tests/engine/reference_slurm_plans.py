@@ -79,7 +79,10 @@ class Plans(Starts):
         later = float(second)
         for _ in range(LARGEST_TRIES):
             begin, later = later, 0.0
-            allowed, begin, overlaps = self.unreserved(begin, limit, partition)
+            allowed, begin, overlaps = self.unreserved(begin, limit, partition, job)
+            own = self.reserved.get(job.reservation)
+            if own is not None and begin < own.begin:
+                later = own.begin
             end = max(begin, second) + limit
             available = usable = allowed & self.machine.nodes_of[partition.name]
             for number, slot in enumerate(self.slots):
@@ -93,7 +96,7 @@ class Plans(Starts):
                     break
                 available &= slot.nodes
             if overlaps:
-                ends = [one.end_time for one in self.site.reservations if one.end_time >= begin]
+                ends = [one.end for one in self.reserved.values() if one.end >= begin]
                 over = -(-floor(min(ends)) // unit) * unit + 1 if ends else inf
                 if over < self.window_end and (not later or over < later):
                     later = over

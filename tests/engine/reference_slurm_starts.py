@@ -1,16 +1,27 @@
 """The queue and the start of jobs in a slow simulator of Slurm: passes of the main loop, and who gives way."""
 
+from dataclasses import dataclass
 from math import floor, inf
 
-from scheduler_sim.engine.sites import Partition, Site
+from scheduler_sim.engine.sites import Partition, Reservation, Site
 from scheduler_sim.engine.workloads.workload import Workload
 from tests.engine.gang_cases import Span
-from tests.engine.reference_slurm_jobs import PENDING, RUNNING, Free, Job, Machine, Share, jobs_of
+from tests.engine.reference_slurm_jobs import PENDING, RUNNING, YEAR, Free, Job, Machine, Share, jobs_of
 from tests.engine.reference_slurm_limits import Accounting
 from tests.engine.reference_slurm_nodes import Choice
 
 RELEASE_TIME = 0.1
 """Seconds between telling a running job to stop and having its resources back."""
+
+
+@dataclass
+class Reserved:
+    """One time of a reservation, and its nodes as bits."""
+
+    begin: float
+    end: float
+    of: Reservation
+    nodes: int
 
 
 class Starts:
@@ -31,7 +42,20 @@ class Starts:
         self.up = self.machine.all
         self.stopping: list[tuple[float, Job, str]] = []
         self.starts = 0
-        self.reserved = [(one, sum(1 << node for node in site.numbers(one.hosts))) for one in site.reservations]
+        last = max((job.submit for job in self.jobs), default=0.0)
+        self.spans: dict[str, list[Reserved]] = {}
+        for one in site.reservations:
+            nodes = sum(1 << node for node in site.numbers(one.hosts))
+            for begin, end in one.spans(last + YEAR):
+                self.spans.setdefault(one.called or one.name, []).append(Reserved(begin, end, one, nodes))
+        self.reserve(-inf)
+
+    def reserve(self, now: float) -> None:
+        """Let each reservation be what it is now, or will be next."""
+        self.reserved = {
+            name: next((one for one in sorted(spans, key=lambda one: one.begin) if one.end > now), spans[-1])
+            for name, spans in self.spans.items()
+        }
 
     def queue_order(self) -> list[tuple[Job, Partition]]:
         """Return what waits with each of its partitions, in the order in which it is considered."""
@@ -63,22 +87,26 @@ class Starts:
             return False
         return sum(one.array == job.array for one in self.accounting.running()) >= job.array_limit
 
-    def unreserved(self, begin: float, limit: float, partition: Partition) -> tuple[int, float, bool]:
-        """Return the nodes outside of reservations from `begin` on, the begin itself, and whether some are inside.
+    def unreserved(self, begin: float, limit: float, partition: Partition, job: Job) -> tuple[int, float, bool]:
+        """Return the nodes that others have not reserved from `begin` on, the begin itself, and whether some are.
 
-        Where maintenance takes all nodes of the partition the begin moves behind it.
+        Where maintenance takes all nodes of the partition the begin moves behind it. A job in a reservation has no
+        others than those of it, and none where it would not lie within.
         """
         mine = self.machine.nodes_of[partition.name]
         for _ in range(10):
             allowed, overlaps, moved = self.machine.all, False, False
-            for reservation, nodes in self.reserved:
-                if reservation.start_time >= begin + limit or reservation.end_time <= begin:
+            for name, one in self.reserved.items():
+                if name == job.reservation:
+                    allowed &= one.nodes if begin >= one.begin and begin + limit <= one.end else 0
                     continue
-                if "MAINT" in reservation.flags and not mine & ~nodes:
-                    begin, moved = reservation.end_time, True
+                if one.begin >= begin + limit or one.end <= begin:
+                    continue
+                if "MAINT" in one.of.flags and not mine & ~one.nodes:
+                    begin, moved = one.end, True
                     break
-                allowed &= ~nodes
-                overlaps |= bool(nodes & mine)
+                allowed &= ~one.nodes
+                overlaps |= bool(one.nodes & mine)
             if not moved:
                 return allowed, begin, overlaps
         return 0, begin, True
@@ -130,9 +158,13 @@ class Starts:
         were empty; `busy` where it has to wait for them, or for jobs that it has told to give way.
         """
         limit = self.limit_of(job, partition)
-        unreserved, begin, overlaps = self.unreserved(floor(now), limit, partition)
+        unreserved, begin, overlaps = self.unreserved(floor(now), limit, partition, job)
         if begin > floor(now):
             job.reason = "ReqNodeNotAvail"
+            return "never"
+        own = self.reserved.get(job.reservation)
+        if own is not None and (begin < own.begin or begin + limit > own.end):
+            job.reason = "Reservation"
             return "never"
         allowed &= unreserved
         victims: list[Job] = []

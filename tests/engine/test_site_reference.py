@@ -209,6 +209,35 @@ def test_both_twins_agree_on_the_cores_of_a_node_that_jobs_of_a_partition_may_ha
     assert count > 20
 
 
+def coming_again(random: np.random.Generator, jobs: Workload) -> tuple[dict[str, Any], Workload]:
+    """Return reservations that come again, by a rule or as they are listed, and the jobs, of which some name one."""
+    begin, length, gap = (float(random.integers(low, high)) for low, high in ((50, 400), (300, 500), (1200, 1500)))
+    reservations: list[dict[str, Any]] = [
+        {"name": "hourly", "start_time": begin - gap, "end_time": begin - gap + length, "hosts": "a[1-3],b1"},
+        {"name": "class", "start_time": 30.0, "end_time": 330.0, "hosts": "a[2-4]"},
+        {"name": "class again", "start_time": 500.0, "end_time": 900.0, "hosts": "a5,b[1-2]", "called": "class"},
+        {"name": "class at last", "start_time": 1000.0, "end_time": 9000.0, "hosts": "b[1-4]", "called": "class"},
+    ]
+    reservations[0] |= {"repeat_times": [gap, 2 * gap], "flags": ["MAINT"] if random.random() < 0.3 else []}
+    requests = jobs.requests
+    assert requests is not None
+    named = np.where(random.random(len(jobs)) < 0.3, random.choice(["hourly", "class"], len(jobs)), "")
+    # Nodes of one partition alone, as with features: Slurm looks in vain at another.
+    is_small = (requests.partitions.texts() == "main") & (requests.nodes <= 2) & (jobs.duration_estimate <= 240)
+    named = np.where(is_small, named, "")
+    return {"reservations": reservations}, replace(
+        jobs, requests=replace(requests, reservation=Labels.from_texts(named))
+    )
+
+
+@pytest.mark.parametrize("seed", range(600, 600 + depth.cases(3)))
+def test_both_twins_agree_on_reservations_that_come_again(seed):
+    random = np.random.default_rng(seed)
+    site = random_site(random)
+    more, jobs = coming_again(random, random_jobs(random, site, 80))
+    assert_twins_agree(random, Site.from_json(site.as_json() | more), jobs)
+
+
 @pytest.mark.parametrize("seed", range(500, 503))
 def test_failures_by_chance_are_those_that_a_list_of_the_same_ones_has(seed):
     random = np.random.default_rng(seed)

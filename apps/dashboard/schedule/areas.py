@@ -53,7 +53,7 @@ def areas(run: Run, placed: Placements, low: float, high: float, begin_time: flo
     found = list(_away(cluster, configuration, begin, high))
     site = played_site(configuration)
     if site is not None:
-        found += _of_site(site, high)
+        found += _of_site(site, low, high)
     seen = [one for one in found if one.start_time < high and one.end_time > low]
     return sorted(seen, key=lambda one: (one.node, one.start_time, one.kind))
 
@@ -65,11 +65,12 @@ def _away(cluster: engine.Cluster, configuration: RunConfiguration, begin: float
         yield Area(one.node, one.start_time, one.end_time, kind, kind)
 
 
-def _of_site(site: Site, high: float) -> Iterable[Area]:
+def _of_site(site: Site, low: float, high: float) -> Iterable[Area]:
     for one in site.outages:
         end = high if one.end_time is None else one.end_time
         for node in site.numbers(one.hosts):
             yield Area(node, one.start_time, end, "outage", one.reason or "outage")
     for kept in site.reservations:
-        for node in site.numbers(kept.hosts):
-            yield Area(node, kept.start_time, kept.end_time, "reservation", f"reservation {kept.name}")
+        for begin, end in kept.spans(high):
+            for node in site.numbers(kept.hosts) if end > low else ():
+                yield Area(node, begin, end, "reservation", f"reservation {kept.asked_as}")

@@ -89,13 +89,14 @@ def site_parts(site: sites.Site) -> list[Part]:
         ),
         Part(
             "Reservations",
-            ("Reservation", "From", "To", "Hosts", "For"),
+            ("Reservation", "From", "To", "Again after", "Hosts", "For"),
             [
                 (
                     one.name,
                     (
                         duration(one.start_time),
                         duration(one.end_time),
+                        ", ".join(map(duration, one.repeat_times)),
                         one.hosts,
                         ", ".join((*one.users, *one.accounts, one.partition)).strip(", "),
                     ),

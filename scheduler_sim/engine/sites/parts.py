@@ -1,11 +1,14 @@
 """The parts of a site; the words and meanings are Slurm's, times are seconds and memory is megabytes."""
 
+from collections.abc import Iterator
+from itertools import cycle
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 Seconds = Annotated[float, Meta(ge=0, extra={"unit": "s"})]
+Span = Annotated[float, Meta(ge=60, extra={"unit": "s"})]
 Megabytes = Annotated[float, Meta(ge=0, extra={"unit": "MB"})]
 Count = Annotated[int, Meta(ge=0)]
 Amount = Annotated[float, Meta(ge=0)]
@@ -191,6 +194,9 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         accounts: whose users may use it; `-physics` for all but these.
         partition: whose nodes, and whose jobs; empty for any.
         flags: Slurm's, as MAINT or IGNORE_JOBS.
+        repeat_times: seconds from one start to the next, in turn and without end; one of 86,400 is every day.
+        called: what jobs name, its name where it is empty; those that are called alike are one that comes again, and
+            jobs wait for the next of them.
     """
 
     name: str
@@ -201,6 +207,23 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     accounts: tuple[str, ...] = ()
     partition: str = ""
     flags: tuple[str, ...] = ()
+    repeat_times: tuple[Span, ...] = ()
+    called: str = ""
+
+    @property
+    def asked_as(self) -> str:
+        """What jobs name."""
+        return self.called or self.name
+
+    def spans(self, until: float) -> Iterator[tuple[float, float]]:
+        """Yield when it begins and ends, the first time and again while it begins before `until`."""
+        begin, end = self.start_time, self.end_time
+        yield begin, end
+        for gap in cycle(self.repeat_times):
+            begin, end = begin + gap, end + gap
+            if begin >= until:
+                return
+            yield begin, end
 
 
 class Outage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

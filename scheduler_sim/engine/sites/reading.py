@@ -42,6 +42,7 @@ class Draft:
         notes: what was not understood, in the order of reading.
         switches: of the topology, by name.
         named: how many nodes its lines named, each time anew.
+        associations: account and user (empty for the account itself) by the number that the accounting gives them.
         places: where each entry stands, by its part of the description and its name.
     """
 
@@ -56,6 +57,7 @@ class Draft:
     notes: list[Note] = field(default_factory=list)
     switches: dict[str, dict[str, Any]] = field(default_factory=dict)
     named: int = 0
+    associations: dict[str, tuple[str, str]] = field(default_factory=dict)
     places: dict[tuple[str, str], "Place"] = field(default_factory=dict)
 
     def site(self) -> Site:

@@ -81,6 +81,24 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def _number_of(self) -> dict[str, int]:
         return {name: number for number, name in enumerate(self.hosts)}
 
+    @cached_property
+    def reserved(self) -> tuple[tuple[parts.Reservation, ...], ...]:
+        """The reservations that there are one after the other: those of one name, which come again, together.
+
+        Of two that are called alike and say of neither that it is the other's next time, each is one.
+        """
+        found: dict[tuple[str, int], list[parts.Reservation]] = {}
+        for one in self.reservations:
+            again = 0
+            while not one.called and any(not other.called for other in found.get((one.asked_as, again), ())):
+                again += 1
+            found.setdefault((one.asked_as, again), []).append(one)
+        return tuple(map(tuple, found.values()))
+
+    def reservations_called(self, name: str) -> tuple[parts.Reservation, ...]:
+        """Return what tasks that name a reservation may mean; nothing where there is none."""
+        return next((group for group in self.reserved if group[0].asked_as == name), ())
+
     def check(self) -> None:
         """Check what one part of the description says of another.
 

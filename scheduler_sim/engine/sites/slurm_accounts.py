@@ -13,6 +13,12 @@ from scheduler_sim.engine.errors import InvalidCluster
 from scheduler_sim.engine.sites import slurm_settings, values
 from scheduler_sim.engine.sites.reading import Draft, Place, account_key
 
+COMMAND = (
+    "sacctmgr show assoc -P format=Cluster,Account,User,Partition,Share,ParentName,QOS,DefaultQOS,ID,GrpJobs,GrpTRES,"
+    "GrpSubmit,GrpWall,GrpTRESMins,GrpTRESRunMins,MaxJobs,MaxTRES,MaxTRESPerNode,MaxSubmit,MaxWall,MaxTRESMins"
+)
+"""What prints the accounts with the tree of them and their numbers, neither of which sacctmgr prints by itself."""
+
 _ENTITY = re.compile(r"(Cluster|Parent|Account|User)\s+-\s+'([^']*)'(?::(.*))?", re.IGNORECASE)
 _SETTING = re.compile(r"([\w+]+)=('[^']*'|(?:gres/\w+:|[^:']|:(?=[^:=']*(?::|$)))*)")
 """A colon ends a value, but for those of spans of time and of types of resources, as in `GrpTRES=gres/gpu:a100=4`."""
@@ -95,6 +101,7 @@ def read_dump(text: str, draft: Draft, *, name: str) -> None:
 
 def read_associations(text: str, draft: Draft, *, name: str) -> None:
     """Take what `sacctmgr show assoc -P` printed into a site; arguments and errors as of `read_dump`."""
+    has_parents = True
     for place, row in table(text, draft, name, {"account", "user"}):
         entity: dict[str, Any] = {"name": row["account"]}
         if row["user"]:
@@ -103,7 +110,12 @@ def read_associations(text: str, draft: Draft, *, name: str) -> None:
                 entity["partition"] = row["partition"]
         elif row["account"] != "root":
             entity["parent"] = row.get("parentname") or "root"
+            has_parents = has_parents and "parentname" in row
+        if row.get("id"):
+            draft.associations[row["id"]] = row["account"], row["user"]
         _association(draft, place, entity, row)
+    if not has_parents:
+        Place(draft, name, 1).note("no column ParentName", f"all accounts are below root: print it with {COMMAND}")
 
 
 def read_qos(text: str, draft: Draft, *, name: str) -> None:

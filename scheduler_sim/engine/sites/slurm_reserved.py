@@ -5,18 +5,21 @@ Source: https://slurm.schedmd.com/sacctmgr.html, RESERVATION SPECIFIC FORMAT (22
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 from scheduler_sim.engine.clusters.hosts import expand_hosts, fold_hosts, most_named
 from scheduler_sim.engine.errors import InvalidCluster
 from scheduler_sim.engine.sites import slurm_show, values
 from scheduler_sim.engine.sites.reading import Draft, Place
+from scheduler_sim.engine.sites.slurm_accounts import COMMAND as ACCOUNTS
 from scheduler_sim.engine.sites.slurm_accounts import table
+from scheduler_sim.engine.sites.slurm_recurring import note_flags
 
 COLUMNS = frozenset({"name", "tres", "timestart", "timeend"})
 """What tells the table from others that sacctmgr prints; all of them are printed without being asked for."""
 
-COMMAND = "sacctmgr show reservation -P format=Cluster,Name,TRES,Start,End,Flags,NodeNames"
-"""What prints them; without `format` it tells neither nodes nor flags."""
+COMMAND = "sacctmgr show reservation -P format=Cluster,Name,TRES,Start,End,Flags,NodeNames,Assocs"
+"""What prints them; without `format` it tells neither nodes nor flags, nor who might use one."""
 
 
 @dataclass
@@ -38,14 +41,18 @@ class _Reserved:
     hosts: str
     nodes: frozenset[str]
     flags: list[str]
+    users: list[str]
+    accounts: list[str]
 
 
 def read_reservations(text: str, draft: Draft, *, name: str, zero_at: float | None) -> None:
     """Take the reservations that either of the two commands printed into a site.
 
-    sacctmgr does not tell who might use one: whoever names it may. Without its column NodeNames the first nodes that
-    have as many cores together are taken. A reservation that was changed has a row for each state, in any order; those
-    that follow each other on the same nodes are one. What ended before time 0 or has no length is left out.
+    Who might use one sacctmgr tells by the numbers of accounts and users (Assocs), which a table of them explains; else
+    whoever names it may, as where nothing is told: it is open to all, or to all but some. Without the column NodeNames
+    the first nodes that have as many cores together are taken. A reservation that was changed has a row for each state,
+    in any order; those that follow each other on the same nodes are one. What ended before time 0 or has no length is
+    left out.
 
     Args:
         zero_at: the instant of time 0 of the site, in seconds since 1970; None where there are no reservations.
@@ -82,7 +89,8 @@ def read_reservations(text: str, draft: Draft, *, name: str, zero_at: float | No
         start, end = (instant - zero_at for instant in span)
         nodes = frozenset(expand_hosts(hosts, most=most_named(len(draft.nodes))))
         flags = list(values.words(row.get("flags", "")))
-        found.append(_Reserved(place, row["name"], row["timestart"], start, end, hosts, nodes, flags))
+        who = _who(draft, place, row)
+        found.append(_Reserved(place, row["name"], row["timestart"], start, end, hosts, nodes, flags, *who))
     lasting = _joined([one for one in found if one.end > one.start])
     kept = [one for one in lasting if one.end > 0]
     slurm_show.note_left_out(draft, name, sum(one.end <= one.start for one in found) + len(lasting) - len(kept))
@@ -90,37 +98,71 @@ def read_reservations(text: str, draft: Draft, *, name: str, zero_at: float | No
 
 
 def _joined(found: list[_Reserved]) -> list[_Reserved]:
-    """Return reservations by name and start; those of a name on the same nodes without time between them are one."""
+    """Return reservations by name and start; those that follow each other at once, alike in all else, are one."""
     joined: list[_Reserved] = []
-    last: dict[tuple[str, frozenset[str]], _Reserved] = {}
+    last: dict[Any, _Reserved] = {}
     for one in sorted(found, key=lambda one: (one.name, one.start, one.end)):
-        before = last.get((one.name, one.nodes))
+        alike = (one.name, one.nodes, *one.users, "", *one.accounts)
+        before = last.get(alike)
         if before is not None and one.start <= before.end:
             before.end = max(before.end, one.end)
         else:
-            last[one.name, one.nodes] = one
+            last[alike] = one
             joined.append(one)
     return joined
 
 
 def _take(draft: Draft, kept: list[_Reserved]) -> None:
-    """Add reservations, of which all but the first of a name are called by their start, too."""
+    """Add reservations, of which all but the first of a name are called by their start, too, and come after it.
+
+    Where one begins before another of its name has ended it is not known which of them jobs mean: they mean the first.
+    """
     starts = Counter((one.name, one.begins) for one in kept)
+    ended: dict[str, float] = {}
     for one in kept:
-        called = one.name
+        called, again = one.name, ""
         if called in draft.reservations:
-            one.place.note(called, "comes again: jobs that name it are taken to mean the first of that name")
+            if one.start >= ended[one.name]:
+                again = one.name
+            else:
+                one.place.note(called, "begins before it has ended: jobs that name it are taken to mean the first")
             called = f"{called} from {one.begins}"
             if starts[one.name, one.begins] > 1:
                 called = f"{called} on {one.hosts}"
+        if one.name not in ended:
+            note_flags(one.place, one.name, one.flags)
+        if again or one.name not in ended:
+            ended[one.name] = one.end
         draft.places["reservations", called] = one.place
         draft.reservations[called] = {
             "name": called,
             "start_time": one.start,
             "end_time": one.end,
             "hosts": one.hosts,
+            "users": one.users,
+            "accounts": one.accounts,
             "flags": one.flags,
+            "called": again,
         }
+
+
+def _who(draft: Draft, place: Place, row: dict[str, str]) -> tuple[list[str], list[str]]:
+    """Return the users and the accounts that a row lists, with a note where that is not all that it says."""
+    numbers = values.words(row.get("assocs", ""))
+    listed = {draft.associations[number] for number in numbers if number in draft.associations}
+    if unknown := [number for number in numbers if number not in draft.associations]:
+        text = f"{row['name']} Assocs={','.join(unknown[:5])}"
+        place.note(text, f"no table of accounts has this ID, so that whoever names it may use it: print {ACCOUNTS}")
+        return [], []
+    users = {user for _, user in listed if user}
+    accounts = {account for account, user in listed if not user}
+    if users and accounts:
+        place.note(row["name"], "is of accounts and of users: whoever names it may use it")
+        return [], []
+    if listed < {pair for pair in draft.associations.values() if pair[1] in users}:
+        # Of users with several accounts those that are listed.
+        accounts = {account for account, _ in listed}
+    return sorted(users), sorted(accounts)
 
 
 def _hosts(draft: Draft, place: Place, row: dict[str, str]) -> str:

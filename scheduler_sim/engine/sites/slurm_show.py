@@ -12,6 +12,7 @@ from scheduler_sim.engine.errors import InvalidCluster
 from scheduler_sim.engine.sites import slurm_settings, values
 from scheduler_sim.engine.sites.reading import Draft, Place
 from scheduler_sim.engine.sites.slurm_conf import OF_PARTITION, Setting, partition_of, take_gres
+from scheduler_sim.engine.sites.slurm_recurring import note_flags, repeats
 
 _PAIR = re.compile(r"([A-Za-z][\w:/-]*)=(.*?)(?=\s+[A-Za-z][\w:/-]*=|$)", re.DOTALL)
 
@@ -80,27 +81,41 @@ def read_reservations(text: str, draft: Draft, *, name: str, zero_at: float | No
         raise InvalidCluster(f"{name} holds reservations, which need the instant that is time 0 of the workload.")
     left_out = 0
     for place, stated in _records(text, draft, name, "ReservationName"):
+        called = stated["ReservationName"]
         span = [place.read(key, stated.get(key, ""), instant) for key in ("StartTime", "EndTime")]
         if None in span:
             continue
-        if span[1] <= max(span[0], zero_at):
+        flags = list(values.words(stated.get("Flags", "")))
+        put_off, gaps = repeats(flags, span[1])
+        if span[1] <= span[0] or (span[1] <= zero_at and not gaps):
             left_out += 1
             continue
         if stated.get("Nodes", "(null)") == "(null)":
-            place.note(stated["ReservationName"], "names no nodes")
+            place.note(called, "names no nodes")
             continue
+        if "TIME_FLOAT" in flags:
+            place.note(called, "floats ahead of what time it is, and never begins: left out")
+            continue
+        note_flags(place, called, flags)
+        if put_off:
+            place.note(called, f"comes on other days than that of StartTime={stated['StartTime']}, which is left out")
+        if gaps and span[0] + put_off - zero_at >= max(gaps):
+            place.note(called, f"comes again from {stated['StartTime']} on; when it came before, sacctmgr tells")
+        if "CoreIDs" in stated:
+            place.note(called, "is of some cores of its nodes: all of them are taken")
         if stated.get("Groups", "(null)") != "(null)":
             place.note(f"Groups={stated['Groups']}", "who is in them is not known: whoever names it may use it")
-        draft.places["reservations", stated["ReservationName"]] = place
-        draft.reservations[stated["ReservationName"]] = {
-            "name": stated["ReservationName"],
-            "start_time": span[0] - zero_at,
-            "end_time": span[1] - zero_at,
+        draft.places["reservations", called] = place
+        draft.reservations[called] = {
+            "name": called,
+            "start_time": span[0] + put_off - zero_at,
+            "end_time": span[1] + put_off - zero_at,
             "hosts": stated["Nodes"],
             "partition": next(iter(values.words(stated.get("PartitionName", ""))), ""),
             "users": list(values.words(stated.get("Users", ""))),
             "accounts": list(values.words(stated.get("Accounts", ""))),
-            "flags": list(values.words(stated.get("Flags", ""))),
+            "flags": flags,
+            "repeat_times": gaps,
         }
     note_left_out(draft, name, left_out)
 

@@ -118,20 +118,20 @@ def _rated(workload: Workload, site: Site) -> Labels:
 def _shut_out(workload: Workload, wanted: Requests, people: People, site: Site) -> IntArray:
     """Return why each task has no access to the reservation that it names, 0 where it has or names none.
 
-    Its user and its account, or one above it, have to be among those that the reservation lists; `-ann` lists all
-    others.
+    Its user and its account, or one above it, have to be among those that the reservation lists, at one of the times
+    that it comes; `-ann` lists all others.
     """
     reasons = np.zeros(len(workload), np.int64)
     listed = {(one.name, one.user): one for one in site.accounts}
-    for reservation in site.reservations:
-        if not (reservation.users or reservation.accounts) or reservation.name not in wanted.reservation.names:
+    for code, name in enumerate(wanted.reservation.names):
+        asked = site.reservations_called(name)
+        if not asked or any(not (one.users or one.accounts) for one in asked):
             continue
-        code = wanted.reservation.names.index(reservation.name)
         for row in np.flatnonzero(wanted.reservation.codes == code).tolist():
             user = workload.user.names[workload.user.codes[row]]
             account = people.account.names[people.account.codes[row]]
             accounts = {account, *(one.name for one in ancestry(listed, account, ""))}
-            if not (_is_among(reservation.users, {user}) and _is_among(reservation.accounts, accounts)):
+            if not any(_is_among(one.users, {user}) and _is_among(one.accounts, accounts) for one in asked):
                 reasons[row] = CODES["Access denied to requested reservation"]
     return reasons
 

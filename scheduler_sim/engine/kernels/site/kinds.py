@@ -95,10 +95,8 @@ class Builder:
         reason = _not_taken(partition, said["account"], self.site.qos[ask["qos"]].name if ask["qos"] >= 0 else "")
         if reason != NO_REASON:
             return -1, reason
-        if said["reservation"]:
-            known = next((one for one in self.site.reservations if one.name == said["reservation"]), None)
-            if known is None:
-                return -1, CODES["ReservationDeleted"]
+        if said["reservation"] and not self.site.reservations_called(said["reservation"]):
+            return -1, CODES["ReservationDeleted"]
         key = (*(said[name] for name in _SAID), number, *(ask[name] for name in _SHAPE))
         if key not in self._number:
             self._number[key] = self._add(number, partition, ask, said)
@@ -122,8 +120,8 @@ class Builder:
                 allowed &= np.array([one == "1" for one in said["rated"]])[self.group]
         if said["reservation"]:
             inside = np.zeros(len(self.group), bool)
-            reserved = next(one for one in self.site.reservations if one.name == said["reservation"])
-            inside[list(self.site.numbers(reserved.hosts))] = True
+            for reserved in self.site.reservations_called(said["reservation"]):
+                inside[list(self.site.numbers(reserved.hosts))] = True
             allowed &= inside
         recorded = self._members(said["recorded_nodes"])
         if recorded is not None:

@@ -26,6 +26,7 @@ from scheduler_sim.engine.kernels.site.limit_table import (
 )
 from scheduler_sim.engine.kernels.site.offers import STEP
 from scheduler_sim.engine.kernels.site.recall import ANSWERS, NODES_OF_ANSWER
+from scheduler_sim.engine.kernels.site.reserved import reserved_columns, spans, turns
 from scheduler_sim.engine.kernels.site.rules import Rules, site_of
 from scheduler_sim.engine.kernels.site.state import PIECE, PROMISE, TASK, State
 from scheduler_sim.engine.kernels.structures.attempt_buffer import AttemptBuffer
@@ -74,7 +75,8 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
     clock[state.REACHED] = workload.arrival_time[0] if n else 0.0
     counts[state.CHANGED] = rules.is_slurm
     clock[state.LAST_CHECK] = np.floor(rules.reals[state.CHECK_PHASE])
-    timer_times, timer_codes = _timers(tasks, site, problem.options.failures)
+    reserved = spans(site, tasks["offered"])
+    timer_times, timer_codes = _timers(tasks, site, turns(reserved), problem.options.failures)
     pieces = _most_pieces(asked, cpu, gpus)
     counts[state.SPARE] = pieces
     counts[state.STEPPED] = -nodes - 1
@@ -85,7 +87,6 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
     if not rules.is_slurm and settings[state.BACKFILL] < 2:
         promises = 4
     child_first, child_rows = workload.parents.children()
-    shut_masks = as_words(np.array([_members(site, one.hosts) for one in site.reservations], bool).reshape(-1, nodes))
     length, room = buffer_for(min(n, pieces))
     settings[state.ROOM] = room
     queued = len(entry_task)
@@ -98,9 +99,6 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
 
     def rows(size: int) -> IntArray:
         return np.zeros(size, np.int64)
-
-    def of_reservations(name: str) -> FloatArray:
-        return np.array([getattr(one, name) for one in site.reservations], np.float64)
 
     tree = asked.people.tree
     limits = limit_table(workload, site, asked, entry_task)
@@ -213,12 +211,7 @@ def lay_out(problem: Problem, rules: Rules, asked: Asks) -> State:
         ask_bounded=np.full(len(asks_found), -1, np.int64),
         ask_bound=np.zeros(len(asks_found)),
         **_answers(words),
-        shut_from=of_reservations("start_time"),
-        shut_until=of_reservations("end_time"),
-        shut_masks=shut_masks.ravel(),
-        shut_maint=np.array(
-            [any(flag.lower() == "maint" for flag in one.flags) for one in site.reservations], np.int64
-        ),
+        **reserved_columns(site, reserved),
         mask_words=rows(words),
         avail_words=rows(words),
         suit_words=rows(words),
@@ -450,24 +443,23 @@ def _tasks(problem: Problem, wanted: Requests, asked: Asks) -> Any:
     tasks["entry"] = tasks["first_piece"] = tasks["node"] = tasks["device"] = tasks["ending"] = -1
     tasks["qos"], tasks["association"] = asked.people.qos, asked.people.association
     tasks["user"] = workload.user.codes
-    number = {one.name: at for at, one in enumerate(site.reservations)}
+    number = {one[0].asked_as: at for at, one in reversed([*enumerate(site.reserved)])}
     of_name = np.array([number.get(name, -1) for name in wanted.reservation.names], np.int64)
     tasks["reservation"] = of_name[wanted.reservation.codes] if len(workload) else 0
     tasks["array"], tasks["array_limit"] = wanted.array, wanted.array_limit
     return tasks
 
 
-def _timers(tasks: Any, site: Site, failures: Sequence[Failure]) -> tuple[FloatArray, IntArray]:
+def _timers(tasks: Any, site: Site, edges: Sequence[float], failures: Sequence[Failure]) -> tuple[FloatArray, IntArray]:
     """Return when tasks come and give up waiting, reservations begin and end, and nodes go and come back, in order."""
     rows = np.arange(len(tasks))
     leaving = np.flatnonzero(~np.isnan(tasks["cancel"]))
-    edges = [time for one in site.reservations for time in (one.start_time, one.end_time)]
-    turns = [*_outages(site), *((one.start_time, state.FAILS, one.node or 0) for one in failures)]
-    turns += [(one.start_time + one.duration, state.COMES, one.node or 0) for one in failures]
-    times = np.concatenate([tasks["offered"], tasks["cancel"][leaving], edges, [time for time, _, _ in turns]])
+    of_nodes = [*_outages(site), *((one.start_time, state.FAILS, one.node or 0) for one in failures)]
+    of_nodes += [(one.start_time + one.duration, state.COMES, one.node or 0) for one in failures]
+    times = np.concatenate([tasks["offered"], tasks["cancel"][leaving], edges, [time for time, _, _ in of_nodes]])
     kinds = np.repeat([state.OFFERED, state.CANCELLED_AT, state.EDGE], [len(rows), len(leaving), len(edges)])
-    kinds = np.concatenate([kinds, [kind for _, kind, _ in turns]]).astype(np.int64)
-    rows = np.concatenate([rows, leaving, np.arange(len(edges)), [node for _, _, node in turns]]).astype(np.int64)
+    kinds = np.concatenate([kinds, [kind for _, kind, _ in of_nodes]]).astype(np.int64)
+    rows = np.concatenate([rows, leaving, np.arange(len(edges)), [node for _, _, node in of_nodes]]).astype(np.int64)
     order = np.lexsort((rows, kinds, times))
     return times[order], (rows * state.TIMER_KINDS + kinds)[order].astype(np.int64)
 

@@ -16,6 +16,7 @@ from scheduler_sim.engine.kernels.site.preempt import ask_to_go, tell_to_stop
 from scheduler_sim.engine.kernels.site.priority import calculate
 from scheduler_sim.engine.kernels.site.queue import slide, sort, tidy
 from scheduler_sim.engine.kernels.site.reasons import NO_REASON
+from scheduler_sim.engine.kernels.site.reserved import move_on
 from scheduler_sim.engine.kernels.site.state import (
     BACKFILL,
     BEGUN,
@@ -194,6 +195,7 @@ def _apply_timers(s: State, now: float) -> None:
         elif kind >= GOES:
             turn(s, kind, row, now)
         else:
+            move_on(s, row)
             s.counts[CHANGED] = 1
             s.counts[LOOK] = 1
 

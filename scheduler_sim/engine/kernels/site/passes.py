@@ -48,7 +48,7 @@ def whole(s: State, now: float) -> float:
 def shut(s: State, entry: int, begin: float, end: float) -> int:
     """Take nodes out of `avail_words` that others have reserved in a span; return a reservation that meets it, or -1.
 
-    A task inside a reservation lies within its span, or has no nodes.
+    A task inside a reservation lies within its span and on its nodes, or has none.
     """
     words = s.settings[WORDS]
     own = s.site_tasks[s.entry_task[entry]].reservation
@@ -56,9 +56,9 @@ def shut(s: State, entry: int, begin: float, end: float) -> int:
     met = -1
     for r in range(len(s.shut_from)):
         if r == own:
-            if begin < s.shut_from[r] or end > s.shut_until[r]:
-                for w in range(words):
-                    s.avail_words[w] = 0
+            within = begin >= s.shut_from[r] and end <= s.shut_until[r]
+            for w in range(words):
+                s.avail_words[w] &= s.shut_masks[r * words + w] if within else 0
             continue
         if s.shut_from[r] >= end or s.shut_until[r] <= begin:
             continue

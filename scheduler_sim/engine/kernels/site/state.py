@@ -34,8 +34,9 @@ WALL, METERED = COUNTED, COUNTED + 1
 """What limits on use count beside these: time. Use is counted in cores, nodes, MB and GPUs, times seconds."""
 
 OFFERED, CANCELLED_AT, EDGE, GOES, FAILS, COMES, BREAKS, MENDED = range(8)
-"""What a timer is about; its code is row * `TIMER_KINDS` + kind. EDGE: a reservation begins or ends; from GOES on
-the row is that of a node, which goes away, fails or comes back, or from BREAKS on fails by chance and comes back."""
+"""What a timer is about; its code is row * `TIMER_KINDS` + kind. EDGE: a reservation begins or ends, and the row is a
+place in `reserved.turns`; from GOES on the row is that of a node, which goes away, fails or comes back, or from BREAKS
+on fails by chance and comes back."""
 TIMER_KINDS = 8
 
 OWN_LOOPS, EVERY_EVENT = range(2)
@@ -368,6 +369,11 @@ class State(NamedTuple):
     shut_until: FloatArray
     shut_masks: IntArray
     shut_maint: IntArray
+    span_shut: IntArray
+    span_from: FloatArray
+    span_until: FloatArray
+    span_masks: IntArray
+    span_maint: IntArray
     mask_words: IntArray
     avail_words: IntArray
     usable_words: IntArray
