@@ -105,7 +105,7 @@ class StudyForm(forms.Form):
         stored = Workload.objects.defer("audit").order_by("-pk")
         workloads = cast(forms.ModelMultipleChoiceField, self.fields["workloads"])
         workloads.queryset = stored
-        offered = stored.not_of_studies()[:MOST_WORKLOADS]
+        offered = stored.offered()[:MOST_WORKLOADS]
         workloads.choices = [(one.pk, f"{one.name} ({one.task_count:,} tasks)") for one in offered]
         cast(forms.ChoiceField, self.fields["generate"]).choices = [
             ("", "none"),

@@ -25,6 +25,9 @@ _CHUNK_ROWS = 10_000
 _DIGEST = re.compile("[0-9a-f]{12,64}")
 """So much of a series' digest as settles which one it is."""
 
+OF_LESSONS = "lesson"
+"""The source of workloads that lessons are about."""
+
 _KEYS_AT_ONCE = 5_000
 """How many keys one query names."""
 
@@ -39,6 +42,11 @@ class WorkloadQuerySet(models.QuerySet):
         of_studies, alone = runs.filter(study__isnull=False), runs.filter(study__isnull=True)
         made = models.Q(source__startswith="synthetic:") | models.Q(source="sample")
         return self.exclude(made & models.Exists(of_studies) & ~models.Exists(alone))
+
+    def offered(self) -> "WorkloadQuerySet":
+        """Return what forms offer to be played, the newest first: none of studies, and those of lessons at the end."""
+        behind = models.Case(models.When(source=OF_LESSONS, then=1), default=0)
+        return self.not_of_studies().order_by(behind, "-pk")
 
     def for_list(self, query: str) -> "WorkloadQuerySet":
         """Return those whose name or source holds `query`, each with the `span` of its arrivals in seconds."""

@@ -142,7 +142,7 @@ def _inputs(form: type[serializers.Serializer], given: QueryDict, errors: dict[s
 def _choices(name: str, *, is_required: bool) -> list[tuple[str, str]]:
     rows: list[tuple[str, str]]
     if name == "workload":
-        stored = Workload.objects.not_of_studies().order_by("-pk").values_list("pk", "name", "task_count")[:OFFERED]
+        stored = Workload.objects.offered().values_list("pk", "name", "task_count")[:OFFERED]
         rows = [(str(key), f"{title} ({tasks:,} tasks)") for key, title, tasks in stored]
     elif name == "run":
         labelled = TrainingData.objects.order_by().filter(run__isnull=False).values("run").distinct()

@@ -18,13 +18,10 @@ class IndexSerializer(serializers.Serializer):
 
 
 class IndexView(GuardedView):
-    """Where everything is.
-
-    Attributes:
-        names: of the addresses that hold no key.
-    """
+    """Where everything is."""
 
     names: tuple[str, ...] = ()
+    """Of the addresses that hold no key."""
 
     @extend_schema(responses=IndexSerializer)
     def get(self, request: Request) -> Response:

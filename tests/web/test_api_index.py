@@ -28,6 +28,7 @@ def test_every_address_that_is_named_is_there(api: APIClient, admin: Any) -> Non
 def test_a_browser_sees_a_page(api: APIClient) -> None:
     page = api.get("/api/v1/", HTTP_ACCEPT="text/html").content.decode()
     assert 'href="http://testserver/api/v1/runs/"' in page
+    assert "Attributes:" not in page
 
 
 def test_the_index_is_for_those_who_may_read(api: APIClient, settings: Any) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 
 from apps.dashboard.lessons.document import InvalidLesson, Lesson, read_lesson
 from apps.results.models import Run
+from apps.tasks.managers import OF_LESSONS
 from apps.tasks.models import Workload
 
-SOURCE = "lesson"
+SOURCE = OF_LESSONS
 """What the workload of a lesson says of where it comes from."""
 
 MOST = 200

@@ -151,8 +151,8 @@ class RunForm(forms.Form):
         return iter(dict.fromkeys(_about(field).section for field in self._options()))
 
     def _workloads(self) -> Iterator[tuple[Any, str]]:
-        stored = Workload.objects.defer("audit").order_by("-pk")
-        offered = list(stored.not_of_studies()[:MOST_WORKLOADS])
+        stored = Workload.objects.defer("audit")
+        offered = list(stored.offered()[:MOST_WORKLOADS])
         wanted = str(self["workload"].value() or "")
         if wanted.isascii() and wanted.isdecimal() and len(wanted) < 19:
             offered += stored.filter(pk=wanted).exclude(pk__in=[one.pk for one in offered])

@@ -127,6 +127,8 @@ def _finding(group: Sequence[CellFigures], against: str) -> str:
     best = list(dict.fromkeys(one.best for one in group if one.best))
     seeds = min(len(one.run_ids) for one in group)
     bands = f"Bands are 95% intervals over {seeds} seeds." if seeds > 1 else "One seed gives no interval."
+    if seeds > 1 and all(one.is_alike for one in group):
+        bands = f"All {seeds} seeds give the same, so that there is no interval."
     if not best:
         return bands
     if len(best) == 1:

@@ -62,6 +62,12 @@ class CellFigures:
     cores: int = 0
     gpus: int = 0
 
+    @property
+    def is_alike(self) -> bool:
+        """True where several seeds gave every policy the same, so that there are no intervals."""
+        intervals = [one.interval for one in self.standings.values()]
+        return max((one.count for one in intervals), default=0) > 1 and all(math.isnan(one.low) for one in intervals)
+
 
 Values = dict[Cell, dict[str, dict[int, float]]]
 """One figure of a study's finished runs: by cell, policy and seed."""

@@ -85,7 +85,7 @@ def _cautions(study: Study) -> list[str]:
 
 def _alike(cells: Sequence[CellFigures], figure: str) -> list[str]:
     """Say for which workloads every seed gave the same, so that the cells of these have no interval."""
-    alike = [cell for cell in cells if _is_alike(cell)]
+    alike = [cell for cell in cells if cell.is_alike]
     if not alike:
         return []
     names = sorted({cell.cell.workload for cell in alike})
@@ -94,11 +94,6 @@ def _alike(cells: Sequence[CellFigures], figure: str) -> list[str]:
         f"All seeds give the same {_short(figure)}{some}, as where nothing is drawn at random: they count as one "
         "replication, without an interval."
     ]
-
-
-def _is_alike(cell: CellFigures) -> bool:
-    intervals = [one.interval for one in cell.standings.values()]
-    return max(one.count for one in intervals) > 1 and all(math.isnan(one.low) for one in intervals)
 
 
 def _against_base(cell: CellFigures, figure: str, base: str, known: Sequence[CellFigures]) -> str:

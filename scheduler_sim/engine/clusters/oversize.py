@@ -47,7 +47,8 @@ def fit_workload(workload: Workload, cluster: Cluster, *, on_oversize: str = "fa
     shown = ", ".join(str(number) for number in numbers)
     raise OversizedTasks(
         f"{len(too_large)} of {len(workload)} tasks are larger than cluster {cluster.name} "
-        f"(task_id {shown}{', ...' if len(too_large) > len(numbers) else ''}); drop or clamp them.",
+        f"(task_id {shown}{', ...' if len(too_large) > len(numbers) else ''}); "
+        "on_oversize drop leaves them out, clamp cuts them to the cluster.",
         count=len(too_large),
         task_ids=numbers,
     )
