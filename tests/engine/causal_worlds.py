@@ -1,7 +1,7 @@
 """Small random worlds, and the same world in which one task's true run time is another one."""
 
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ class World:
     options: Options
     seed: int
 
-    @property
+    @cached_property
     def workload(self) -> Workload:
         return Workload.from_columns(**self.columns)
 
@@ -49,6 +49,7 @@ class World:
         return simulation
 
 
+@cache
 def world(kind: str, seed: int, stated: str = "all") -> World:
     """Return a random world; the same kind, seed and stated estimates give the same one."""
     generator = np.random.default_rng([KINDS.index(kind), seed])
@@ -101,6 +102,14 @@ def world(kind: str, seed: int, stated: str = "all") -> World:
         cluster = Cluster("two kinds", (replace(group, memory_mb=500.0), other))
         return World(columns, cluster, options, seed)
     return World(columns, Cluster("one node", (group,)), options, seed)
+
+
+@cache
+def two_worlds(kind: str, seed: int, stated: str) -> tuple[World, World, int]:
+    """Return a world, the same where a task has another run time, and the row of that task."""
+    here = world(kind, seed, stated)
+    row, runtime = other_runtime(seed)
+    return here, here.with_runtime(row, runtime), row
 
 
 def other_runtime(seed: int) -> tuple[int, float]:

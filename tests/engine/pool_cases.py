@@ -1,6 +1,7 @@
 """Small pool workloads with what makes trouble: ties, zero lengths, estimates that are short, long or zero."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,7 @@ def assert_equals_reference(simulation: Simulation) -> None:
     assert outcome.completion_order.tolist() == sorted(rows, key=lambda row: (reference.finish[row], row))
 
 
+@cache
 def lognormal_workload(length: int, processors: int, load: float, seed: int, estimate_factor: float = 1.0) -> Workload:
     """Return jobs of many sizes at an offered load, with estimates up to `estimate_factor` times too long."""
     generator = np.random.default_rng(seed)

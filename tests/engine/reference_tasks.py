@@ -26,6 +26,9 @@ class Held:
     memory: int
     parts: dict[int, int]
 
+    def __deepcopy__(self, memo: dict[int, object]) -> "Held":
+        return Held(self.node, self.cpu, self.memory, dict(self.parts))
+
 
 class Need(NamedTuple):
     """What one piece of a task needs, and whether it takes a whole node."""
@@ -50,6 +53,12 @@ class Node:
         self.devices = [1000] * group.gpus
         self.away = self.tasks = 0
         self.idle_since = self.awake_at = -inf
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "Node":
+        """Return a node of the same group, which no one changes."""
+        other = Node.__new__(Node)
+        vars(other).update(vars(self), devices=list(self.devices))
+        return other
 
     def sleeps(self, now: float) -> bool:
         sleep = self.group.sleep

@@ -1,6 +1,8 @@
 """Small cases of nodes where tasks stop and go on, in numbers that add up without rounding."""
 
+from copy import deepcopy
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
@@ -26,13 +28,20 @@ NO_END = ("drf", "min_min", "max_min", "sufferage")
 """Orders that choose again after each start: their queue has no end."""
 
 
-def draw(seed, policy):
-    """Return a workload, a cluster, options and the rules of a case."""
+@cache
+def _tasks_and_nodes(seed, hybrid_share):
+    """Return a workload, a cluster, and the generator that goes on from there."""
     generator = np.random.default_rng([seed, 5])
     cluster = with_racks(random_cluster(generator), seed)
-    workload = random_workload(generator, cluster, 0.5 if policy.placement.name in WHOLE_SIDES else 0.0)
+    workload = random_workload(generator, cluster, hybrid_share)
     # Powers of two, so that split tasks take times that add up too.
-    workload = replace(workload, compute_intensity=np.round(workload.compute_intensity))
+    return replace(workload, compute_intensity=np.round(workload.compute_intensity)), cluster, generator
+
+
+def draw(seed, policy):
+    """Return a workload, a cluster, options and the rules of a case."""
+    workload, cluster, generator = _tasks_and_nodes(seed, 0.5 if policy.placement.name in WHOLE_SIDES else 0.0)
+    generator = deepcopy(generator)
     if policy.preemption.name == "suspend":
         groups = tuple(replace(group, memory_mb=None) for group in cluster.groups)
         cluster = replace(cluster, groups=groups)

@@ -19,13 +19,13 @@ from scheduler_sim.engine.policies.preemption import PREEMPTIONS, RUN_ON
 from scheduler_sim.engine.policies.scoring import weight_count
 from scheduler_sim.engine.predictors.hybrid import best_fractions, fit_fraction, hybrid_features
 from tests import depth
-from tests.engine.causal_worlds import KINDS, STATED, moved_too_early, other_runtime, predictor, world
+from tests.engine.causal_worlds import KINDS, STATED, moved_too_early, predictor, two_worlds, world
 
 SHARED = [order.name for order in ORDERS if order.shares_gpus]
 ORDERS_BLIND = [order for order in ORDERS if not (order.clairvoyant or order.preempts or order.needs_site)]
 PLACEMENTS_BLIND = [placement for placement in PLACEMENTS if not placement.clairvoyant]
 PAIRS = list(product(BACKFILLS, PLACEMENTS_BLIND))
-WORLDS = depth.cases(72)
+WORLDS = depth.cases(48)
 
 OWN_KERNELS = {"fgd", "rl_agent"}
 """Placements for which the kernels of nodes are compiled once more, for each backfill and each way of queueing."""
@@ -42,9 +42,7 @@ def leaks(policies, worlds, source=None, kinds=KINDS):
         stated = STATED[number % 3]
         if stated == "none" and policy.uses_estimates and source is None:
             stated = "some"
-        here = world(kinds[number // 3 % len(kinds)], number, stated)
-        row, runtime = other_runtime(number)
-        there = here.with_runtime(row, runtime)
+        here, there, row = two_worlds(kinds[number // 3 % len(kinds)], number, stated)
         try:
             one, other = here.play(policy, source), there.play(policy, source)
         except EngineError:
@@ -144,9 +142,7 @@ def test_the_test_finds_a_policy_that_sees_the_run_times():
     policies = [parse_policy(text) for text in ("sjf", "fcfs+easy")]
     found = []
     for number in range(60):
-        here = world("pool", number, "none")
-        row, runtime = other_runtime(number)
-        there = here.with_runtime(row, runtime)
+        here, there, row = two_worlds("pool", number, "none")
         policy = policies[number % 2]
         found += moved_too_early(here.play(policy), there.play(policy), row)
     assert found

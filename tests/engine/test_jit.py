@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -37,22 +38,28 @@ for name in sorted(set(re.findall(r"make_quicksort_impl\\w+", compiled.library.g
 """
 
 
+@cache
 def names_of_steps(fork: str = "") -> list[set[str]]:
-    """Return the names that steps of sorting get where a fresh process compiles them, and one that it forks."""
+    """Return the names that steps of sorting get where a fresh process compiles them, and one that it forks first."""
     code = NAMES.format(fork=fork)
-    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    quickly = os.environ | {"NUMBA_OPT": "0"}
+    command = [sys.executable, "-c", code]
+    told = subprocess.run(command, cwd=ROOT, env=quickly, check=True, capture_output=True, text=True).stdout
     return [set(part.split()) for part in told.split("of the parent")]
 
 
+FORK = "if child := os.fork():\n    os.waitpid(child, 0)\n    print('of the parent')"
+
+
 def test_no_two_processes_give_a_compiled_function_one_name() -> None:
-    (one,), (other,) = names_of_steps(), names_of_steps()
+    (one,), (_, other) = names_of_steps(), names_of_steps(FORK)
     assert one
     assert len(one) == len(other)
     assert not one & other
 
 
 def test_a_process_and_its_fork_give_no_compiled_function_one_name() -> None:
-    of_child, of_parent = names_of_steps("if child := os.fork():\n    os.waitpid(child, 0)\n    print('of the parent')")
+    of_child, of_parent = names_of_steps(FORK)
     assert of_child
     assert len(of_child) == len(of_parent)
     assert not of_child & of_parent

@@ -28,7 +28,7 @@ thorough = settings(deadline=None, derandomize=True, suppress_health_check=[Heal
 
 @pytest.mark.parametrize("backfill", BACKFILL_NAMES)
 @pytest.mark.parametrize("order", pool_orders())
-@settings(thorough, max_examples=depth.cases(12))
+@settings(thorough, max_examples=depth.cases(8))
 @given(case=cases())
 def test_kernel_equals_reference(order, backfill, case):
     workload, cluster, options = case
@@ -46,7 +46,7 @@ def test_kernel_equals_reference_where_scores_have_a_base_and_a_slope(backfill, 
 
 
 @pytest.mark.parametrize("backfilled", pool_orders())
-@settings(thorough, max_examples=depth.cases(12))
+@settings(thorough, max_examples=depth.cases(8))
 @given(case=cases(), order=st.sampled_from(pool_orders()))
 def test_kernel_equals_reference_where_backfilling_has_an_order_of_its_own(backfilled, case, order):
     workload, cluster, options = case
@@ -54,7 +54,7 @@ def test_kernel_equals_reference_where_backfilling_has_an_order_of_its_own(backf
     assert_equals_reference(Simulation(workload, cluster, policy, options=options))
 
 
-@settings(thorough, max_examples=depth.cases(100))
+@settings(thorough, max_examples=depth.cases(60))
 @given(case=cases(), data=st.data())
 def test_kernel_equals_reference_where_both_orders_have_a_base_and_a_slope(case, data):
     workload, cluster, options = case
@@ -65,7 +65,7 @@ def test_kernel_equals_reference_where_both_orders_have_a_base_and_a_slope(case,
 
 
 @pytest.mark.parametrize("backfill", PREDICTING)
-@settings(thorough, max_examples=depth.cases(100))
+@settings(thorough, max_examples=depth.cases(60))
 @given(case=cases(), order=st.sampled_from(pool_orders()))
 def test_kernel_equals_reference_where_run_times_are_predicted(backfill, case, order):
     workload, cluster, options = case
@@ -75,7 +75,7 @@ def test_kernel_equals_reference_where_run_times_are_predicted(backfill, case, o
 @pytest.mark.parametrize("backfill", ["easy(order=sjf)", "easy(order=unicep)", *PREDICTING])
 @pytest.mark.parametrize("order", ["fcfs", "wfp3"])
 def test_kernel_equals_reference_on_many_jobs_of_few_users(order, backfill):
-    workload = lognormal_workload(800, 64, 1.1, seed=4, estimate_factor=30.0)
+    workload = lognormal_workload(500, 64, 1.1, seed=4, estimate_factor=30.0)
     users = [str(number) for number in np.random.default_rng(2).integers(0, 9, len(workload))]
     workload = replace(workload, user=Labels.from_texts(users))
     assert_equals_reference(Simulation(workload, pool(64), parse_policy(f"{order}+{backfill}")))
@@ -104,7 +104,7 @@ def test_conservative_equals_reference_where_queues_are_deep(order, processors, 
 @pytest.mark.parametrize("backfill", ["none", "list", "easy"])
 @pytest.mark.parametrize("order", ["fcfs", "sjf", "wfp3", "unicep"])
 def test_kernel_equals_plain_loop_on_many_jobs(order, backfill, load):
-    workload = lognormal_workload(20_000, 128, load, seed=3, estimate_factor=4.0)
+    workload = lognormal_workload(8_000, 128, load, seed=3, estimate_factor=4.0)
     policy = parse_policy(f"{order}+{backfill}")
     simulation = Simulation(workload, pool(128), policy)
     simulation.advance()
@@ -128,8 +128,8 @@ def scores_few(generator, length):
 @pytest.mark.parametrize(("draw", "load"), [(scores_near, 1.2), (scores_far, 0.9), (scores_few, 1.2)])
 @pytest.mark.parametrize("backfill", ["none", "list", "easy"])
 def test_kernel_equals_plain_loop_where_scores_cross_often(backfill, draw, load):
-    workload = lognormal_workload(20_000, 256, load, seed=6, estimate_factor=3.0)
-    base, slope = draw(np.random.default_rng(5), 20_000)
+    workload = lognormal_workload(8_000, 256, load, seed=6, estimate_factor=3.0)
+    base, slope = draw(np.random.default_rng(5), 8_000)
     given_scores = [
         with_scores(workload, pool(256), backfill, Options(), Scores(base=base, slope=slope)) for _ in range(2)
     ]

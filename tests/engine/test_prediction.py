@@ -13,6 +13,7 @@ from scheduler_sim.engine.predictors.history import history_given_ends
 from scheduler_sim.engine.predictors.regression import fit, load
 from scheduler_sim.engine.predictors.runtime import RuntimeModel, runtime_features
 from scheduler_sim.engine.workloads.estimates import told_to_all
+from tests import depth
 from tests.engine.causal_worlds import KINDS, STATED, predictor, world
 
 POLICIES = (
@@ -32,7 +33,7 @@ def given_ends(simulation, stated, model):
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_task_is_predicted_from_what_finished_before_it_in_this_very_run(policy):
     model, played = predictor(), 0
-    for number in range(45):
+    for number in range(depth.cases(27)):
         here = world(KINDS[number % 3], number, STATED[number // 3 % 3])
         try:
             simulation = here.play(parse_policy(policy), model)

@@ -1,5 +1,7 @@
 """The quick kernel of one node against the kernel of many: the same schedules, start by start."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ from tests.engine.pool_cases import on_nodes, play_in_steps
 
 FIXED = ("fcfs", "sjf+list", "round_robin", "random", "greedy", "fcfs@gpu_only", "edf+list@min_cost", "recorded")
 PLANNED = ("fcfs@eft", "fcfs+list@eft", "sjf+easy@eft", "heft+conservative@eft", "oracle", "sjf@oracle")
-SMALL = depth.cases(120)
+SMALL = depth.cases(60)
 
 
 def node(cores, gpus, *, cpu_speed=1.0, gpu_speed=1.0):
@@ -34,6 +36,7 @@ def assert_same_schedule(workload, cluster, policy, options=None, seed=0):
         assert getattr(outcome, name).tolist() == getattr(expected, name).tolist(), (name, seed)
 
 
+@cache
 def small_case(seed):
     generator = np.random.default_rng(seed)
     n = int(generator.integers(1, 20))

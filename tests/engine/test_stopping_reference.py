@@ -27,7 +27,7 @@ from tests.engine.pool_cases import lognormal_workload, pool
 from tests.engine.stopping_cases import compare, draw, kernel, simulation_of
 from tests.engine.test_nodes_reference import random_case, registered_policies
 
-CASES = depth.cases(24, "REFERENCE_CASES")
+CASES = depth.cases(20, "REFERENCE_CASES")
 
 COLUMNS = ("ready_time", "start_time", "finish_time", "node", "device", "gpu_fraction", "completion_order")
 
@@ -134,7 +134,7 @@ def test_under_load_too(order, backfill):
 
 def test_steps_and_a_buffer_that_fills_change_nothing():
     several = 0
-    for seed in range(CASES):
+    for seed in range(2 * CASES):
         policy = parse_policy("sjf+list~requeue")
         workload, cluster, options, rules = draw(seed, policy)
         if not len(workload):
@@ -143,7 +143,7 @@ def test_steps_and_a_buffer_that_fills_change_nothing():
         whole = played(kernel(simulation, rules))
         assert_steps_change_nothing(kernel(simulation, rules), len(workload), 1.5, whole)
         several += len(whole[1]) > 1
-    assert several > CASES / 10
+    assert several > CASES / 5
 
 
 @pytest.mark.parametrize("policy", ["sjf~suspend", "sjf+list~requeue", "fcfs", "saf+list", "wfp3~requeue"])
