@@ -1,8 +1,14 @@
 """Every page in a real browser: on a phone, without scripts, in light and dark, with what it hands out."""
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
+from tests.e2e.conftest import Site, Visit
 from tests.e2e.test_dashboard import AXE, needs_axe
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Response
 
 PAGES = (
     "/",
@@ -52,26 +58,55 @@ SIGNED_IN_PAGES = (
 )
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_every_page_opens_without_an_error_under_the_security_policy_and_fits_a_phone(visit, path):
-    one = visit()
+@pytest.fixture(scope="module")
+def signed_in(browser: "Browser", site: Site) -> dict[str, Any]:
+    """Give options of a visit by the administrator, who signs in once."""
+    one = Visit(browser, site)
+    one.sign_in()
+    state = one.context.storage_state()
+    one.context.close()
+    assert one.errors == []
+    return {"storage_state": state, "color_scheme": "light"}
+
+
+def look_at(one: Visit, path: str) -> "Response":
+    """Open a page that shows no error, has no serious fault in light or dark that axe finds, and fits a phone."""
+    page = one.page
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.emulate_media(color_scheme="light")
     response = one.open(path)
-    policy = response.headers["content-security-policy"]
+    page.evaluate(AXE.read_text())
+    reports = [page.evaluate("axe.run(document, {resultTypes: ['violations']})")]
+    page.emulate_media(color_scheme="dark")
+    reports.append(page.evaluate("axe.run(document, {runOnly: ['color-contrast']})"))
+    found = [
+        f"{path}: {fault['id']}: {fault['nodes'][0]['html'][:200]}"
+        for report in reports
+        for fault in report["violations"]
+        if fault["impact"] in ("serious", "critical")
+    ]
+    assert found == []
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+    return response
+
+
+@needs_axe
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_opens_without_an_error_under_the_security_policy_and_fits_a_phone(visit, signed_in, path):
+    one = visit(**signed_in)
+    policy = look_at(one, path).headers["content-security-policy"]
     assert "script-src 'self'" in policy
     assert "style-src 'self'" in policy
     assert "unsafe" not in policy
     assert one.page.locator("h1").count() == 1
-    one.page.set_viewport_size({"width": 390, "height": 844})
-    assert one.page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_the_forms_fit_a_phone(visit):
-    one = visit()
-    one.sign_in()
-    one.page.set_viewport_size({"width": 390, "height": 844})
+@needs_axe
+def test_the_forms_fit_a_phone(visit, signed_in):
+    one = visit(**signed_in)
     for path in SIGNED_IN_PAGES:
-        one.open(path)
-        assert one.page.evaluate("document.documentElement.scrollWidth") <= 390, path
+        look_at(one, path)
 
 
 def test_a_word_longer_than_a_phone_is_broken(visit):
@@ -93,28 +128,6 @@ def test_every_page_shows_its_numbers_without_scripts(visit, path):
     one.page.goto(path)
     assert one.page.locator("main").inner_text().strip()
     assert one.page.locator("table, dl, form, pre").count() > 0
-
-
-@needs_axe
-def test_axe_finds_no_serious_fault_in_light_or_dark(visit):
-    # The checker is put in from outside, which the pages' own policy would refuse.
-    one = visit(color_scheme="light", bypass_csp=True)
-    one.sign_in()
-    found = []
-    for path in (*PAGES, *SIGNED_IN_PAGES):
-        one.page.emulate_media(color_scheme="light")
-        one.open(path)
-        one.page.add_script_tag(path=str(AXE))
-        reports = [one.page.evaluate("axe.run(document, {resultTypes: ['violations']})")]
-        one.page.emulate_media(color_scheme="dark")
-        reports.append(one.page.evaluate("axe.run(document, {runOnly: ['color-contrast']})"))
-        found += [
-            f"{path}: {fault['id']}: {fault['nodes'][0]['html'][:200]}"
-            for report in reports
-            for fault in report["violations"]
-            if fault["impact"] in ("serious", "critical")
-        ]
-    assert found == []
 
 
 @pytest.mark.parametrize(

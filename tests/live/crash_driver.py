@@ -87,7 +87,7 @@ def main(kills: int, seed: int, played: str) -> None:
     taken["transaction_rows"] = batches.transaction_rows = lambda: 150
 
     call_command("migrate", verbosity=0)
-    call_command("generateworkload", "lublin", tasks=1_500, seed=1, name="crash", verbosity=0)
+    call_command("generateworkload", "lublin", tasks=1_000, seed=1, name="crash", verbosity=0)
 
     preset, failures, options = PLAYED[played]
     cluster = let_fail(load_cluster(preset), failures) if failures else load_cluster(preset)

@@ -80,7 +80,7 @@ def test_a_killed_run_is_told_the_next_one_starts_and_it_is_taken_up(caller: Cal
 
 
 def test_a_run_that_is_killed_before_it_begins_is_told(caller: Caller) -> None:
-    number = caller.start("unlucky")
+    number = caller.start("unlucky", workload=2)
     os.kill(caller.process_of(number), signal.SIGKILL)
     found = eventually(lambda: (run := caller.run(number))["status"] == "failed" and run, 30)
     assert found["interrupted"]

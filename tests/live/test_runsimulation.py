@@ -298,6 +298,7 @@ def test_saying_neither_workload_nor_run_is_refused() -> None:
         run()
 
 
+@pytest.mark.own_data
 def test_a_database_that_cannot_be_used_is_one_sentence() -> None:
     given = {"DATABASE_URL": "postgres://nobody@127.0.0.1:1/nowhere"}
     told = subprocess.run(

@@ -7,11 +7,13 @@ import asyncio
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import User
 from django.urls import URLPattern, URLResolver, get_resolver
+from drf_spectacular.generators import SchemaGenerator
 from rest_framework.test import APIClient
 
 from apps.live.wire.messages import COMMANDS
@@ -135,10 +137,14 @@ def test_every_person_method_and_address(
     people: dict[str, User | None],
     api_of: Callable[[User | None], APIClient],
     settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
     public: bool,
 ) -> None:
     settings.API_READ_PUBLIC = public
     settings.RATE_LIMIT_CONTROL = None
+    # Described for all of them alike, in a sixth of a second each time.
+    description = SchemaGenerator().get_schema(request=None, public=True)
+    monkeypatch.setattr(SchemaGenerator, "get_schema", Mock(return_value=description))
     make_training_rows(run, 1)
     make_models(1)
     make_studies(1)
@@ -164,6 +170,9 @@ def test_every_person_method_and_address(
     wrong = []
     clients = {person: api_of(user) for person, user in people.items()}
     for person, method, address in itertools.product(PEOPLE, METHODS, API):
+        if not (public or person == "nobody" or method in set.union(*API[address])):
+            # What is known nowhere: closed reading is nothing to those who are known.
+            continue
         name = address.split("/")[2]
         asked = address.replace("<pk>", str(key.get(name))).replace("<time>", "1.5")
         response = clients[person].generic(method.upper(), "/" + asked)

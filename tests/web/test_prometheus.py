@@ -99,6 +99,7 @@ def test_without_the_database_the_page_still_answers_and_says_so(
     assert "scheduler_sim_rows_written" not in seen
 
 
+@pytest.mark.own_data
 @pytest.mark.slow
 def test_what_several_processes_count_is_added_up(tmp_path: Path) -> None:
     environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "VAR_DIR": str(tmp_path / "var")}

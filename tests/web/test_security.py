@@ -131,6 +131,7 @@ def test_the_schema_is_complete() -> None:
     call_command("spectacular", "--validate", "--fail-on-warn", file=os.devnull)
 
 
+@pytest.mark.own_data
 @pytest.mark.parametrize("origin", ["https://elsewhere.example", None])
 def test_other_sites_may_read_only_when_they_are_named(origin: str | None) -> None:
     code = (
