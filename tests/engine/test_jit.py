@@ -145,6 +145,23 @@ def test_code_for_other_arguments_is_never_taken_for_one_s_own(tmp_path: Path, m
     assert sum(third.stats.cache_hits.values()) == 1
 
 
+def test_code_that_was_kept_with_its_types_in_words_is_read_as_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numba writes them, as this engine did; they are left out now."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    names: dict[str, Any] = {"__name__": units.__name__}
+    exec(compile("def half(value):\n    return value / 2", str(units.__file__), "exec"), names)
+    first, second, third = (cast("Any", jit.kernel(names["half"])) for _ in range(3))
+    assert first(3) == 1.5
+    kept, numbas = type(second._cache).__mro__[:2]
+    monkeypatch.setattr(kept, "save_overload", vars(numbas)["save_overload"])
+    assert second(3.0) == 1.5
+    assert (third(3), third(3.0)) == (1.5, 1.5)
+    assert sum(third.stats.cache_hits.values()) == 2
+    assert [bool(one.type_annotation) for one in third.overloads.values()] == [False, True]
+
+
 def test_kernels_of_sites_take_an_index_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     read = {}
