@@ -73,8 +73,8 @@ def study(
 
     A row a cluster, load, policy and figure: the mean over the seeds with its 95 % interval (Student's t; of
     percentiles and extremes the bootstrap's), and how many seeds tell it. With one workload for all seeds
-    only what policies draw differs between them, and an interval says nothing of other workloads; give a function of
-    the seed for that.
+    only what policies draw differs between them, and an interval says nothing of other workloads; where nothing is
+    drawn its bounds are NaN. Give a function of the seed for workloads that differ.
 
     Args:
         workload: what is played, or what gives it for a seed, as
