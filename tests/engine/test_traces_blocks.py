@@ -14,7 +14,8 @@ import pytest
 from pyarrow import parquet
 
 from scheduler_sim.engine.errors import EngineError, InvalidTrace
-from scheduler_sim.engine.traces import delimited, generic, open_source, read_trace, source, spool, swf, texts
+from scheduler_sim.engine.packed import spool
+from scheduler_sim.engine.traces import delimited, generic, open_source, read_trace, source, swf, texts
 from scheduler_sim.engine.traces.texts import Texts
 from scheduler_sim.engine.workloads.workload import Labels, Parents
 
