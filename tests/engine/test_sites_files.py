@@ -68,6 +68,7 @@ def test_packed_files_are_read_as_what_is_in_them(tmp_path: Path, packing: str) 
         (bz2.compress(gzip.compress(b" " * 20_000_000)), "slurm.conf.gz expands more than 200 times"),
         (b"7z\xbc\xaf\x27\x1c", "slurm.conf.gz is a 7z archive; unpack it first"),
     ],
+    ids=["cut", "bomb", "7z"],
 )
 def test_packed_files_that_cannot_be_unpacked_are_refused(tmp_path: Path, content: bytes, sentence: str) -> None:
     (tmp_path / "slurm.conf.gz").write_bytes(content)
