@@ -268,6 +268,16 @@ def test_a_command_that_plays_nothing_does_not_wait_for_numba() -> None:
     assert found.stdout.split() == ["False"]
 
 
+def test_a_sweep_that_finds_nothing_loads_nothing_that_plays() -> None:
+    code = (
+        "import os, sys, django; os.environ['DJANGO_SETTINGS_MODULE'] = 'scheduler_sim.settings'; django.setup();"
+        "from scheduler_sim.background import kinds; assert list(kinds.every());"
+        "print(*{'numba', 'scipy', 'apps.live.play.runner', 'apps.tasks.uploads'} & set(sys.modules))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert found.stdout.split() == []
+
+
 def test_a_command_waits_for_nothing_that_few_runs_need() -> None:
     code = (
         "import os, sys, django; os.environ['DJANGO_SETTINGS_MODULE'] = 'scheduler_sim.settings'; django.setup();"

@@ -11,8 +11,6 @@ from django.db.models import Q
 from django.urls import reverse
 
 from apps.live.models import SimulationState, StudyState, WhatIf
-from apps.live.play.runner import Runner, stopping_on_signals
-from apps.live.wire.publisher import Publisher
 from apps.results.errors import DomainError, RunStateError
 from apps.results.models import Run
 from scheduler_sim import engine, logs
@@ -44,6 +42,10 @@ class RunKind(Kind):
 
     def work(self, job: Job) -> str | None:
         """Play it to its end."""
+        # What plays loads the engine, and other commands ask only which kinds there are.
+        from apps.live.play.runner import Runner, stopping_on_signals
+        from apps.live.wire.publisher import Publisher
+
         run = Run.objects.get(pk=job.subject_id or 0)
         named = logs.run_id.set(str(run.pk))
         try:
@@ -108,6 +110,7 @@ class RaceKind(RunKind):
     def work(self, job: Job) -> str | None:
         """Play rounds until one of them does not finish."""
         from apps.live.play.races import race_play
+        from apps.live.wire.publisher import Publisher
 
         return race_play(job, lambda: [Publisher()]).status
 

@@ -2,7 +2,6 @@
 
 from apps.results.errors import DomainError
 from apps.results.models import RunDeletion
-from apps.results.services import deletions_finish, deletions_launch
 from scheduler_sim.background.kinds import Kind, register
 from scheduler_sim.background.models import Job
 from scheduler_sim.background.sweep import UNTAKEN_SECONDS
@@ -24,6 +23,9 @@ class DeletionKind(Kind):
 
     def work(self, job: Job) -> str | None:
         """Remove them, in pieces."""
+        # What works loads the engine, and other commands ask only which kinds there are.
+        from apps.results.services import deletions_finish
+
         removed = deletions_finish(on_progress=lambda removed: job.tell(f"{removed:,} placements removed"))
         job.tell(f"{removed:,} placements removed")
         return None
@@ -32,5 +34,7 @@ class DeletionKind(Kind):
         """Take up deletions that nobody goes on with."""
         for deletion in RunDeletion.objects.all():
             if watch.seen_for(("deletion", deletion.pk, deletion.last_result_id)) >= UNTAKEN_SECONDS:
+                from apps.results.services import deletions_launch
+
                 deletions_launch()
                 return

@@ -51,7 +51,10 @@ class Player:
         self._taken = 0  # Finished tasks whose attempts are no longer among the open ones.
 
     def lay_out(self) -> None:
-        """Keep of the simulation, which is over, what it says (see `laid_out`), and let go of what it played with."""
+        """Keep of the simulation, which is over, what it says (see `laid_out`), and let go of what it played with.
+
+        Live figures go on looking at starts and finishes where they are: records of a kernel that holds both stay.
+        """
         self.simulation = laid_out(self.simulation)
 
     @property
