@@ -2,11 +2,13 @@
 
 import bz2
 import gzip
+import os
 from pathlib import Path
 
 import pytest
 
-from scheduler_sim.engine.errors import InvalidCluster
+from scheduler_sim.engine.errors import InvalidCluster, InvalidTrace
+from scheduler_sim.engine.packed.unpack import unpacked_text
 from scheduler_sim.engine.sites import read_site, read_site_file, read_site_files, read_slurm_site
 from tests.engine.test_traces_packed import PACK
 
@@ -79,6 +81,23 @@ def test_packed_files_that_cannot_be_unpacked_are_refused(tmp_path: Path, conten
     _, notes, _ = read_site_files([tmp_path / "slurm.conf"])
     assert [note.text for note in notes] == ["include more.conf"]
     assert sentence.split(" ", 1)[1] in notes[0].reason
+
+
+def test_a_pipe_is_read_as_a_file_is() -> None:
+    def piped(content: bytes) -> Path:
+        read, write = os.pipe()
+        os.write(write, content)
+        os.close(write)
+        return Path(f"/dev/fd/{read}")
+
+    for content in (b"NodeName=n1 CPUs=8\n", gzip.compress(b"NodeName=n1 CPUs=8\n")):
+        conf = piped(content)
+        assert read_slurm_site({}, slurm_conf_file=conf)[0].hosts == ("n1",)
+        os.close(int(conf.name))
+    large = piped(b"12345")
+    with pytest.raises(InvalidTrace, match="the pipe is larger than the limit of 4 bytes"):
+        unpacked_text("the pipe", large.open("rb"), 4)
+    os.close(int(large.name))
 
 
 def test_a_text_in_utf_16_is_read(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Reservations as scontrol shows those to come, and the accounting those that are over."""
 
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -69,9 +70,7 @@ def reserved(
     return found, [f"{note.text} {note.reason}" for note in notes]
 
 
-def shown_again(
-    folder: Path, *records: str, zero_at: float = 1767225600.0
-) -> tuple[list[tuple[float, float, list[float]]], list[str]]:
+def shown_again(folder: Path, *records: str) -> tuple[list[tuple[float, float, list[float]]], list[str]]:
     """Return start, end and gaps of reservations of n1 as `scontrol` shows them, and the notes; it is Thursday."""
     (folder / "slurm.conf").write_text("ClusterName=c\nNodeName=n[1-4] CPUs=8\n")
     texts = [f"ReservationName=r{number} Nodes=n1 {record}" for number, record in enumerate(records)]
@@ -94,8 +93,10 @@ def test_a_reservation_comes_again_as_its_flags_say(tmp_path: Path) -> None:
         "StartTime=2026-01-01T10:00:00 EndTime=2026-01-01T12:00:00 Flags=WEEKEND",
         "StartTime=2026-01-03T10:00:00 EndTime=2026-01-03T12:00:00 Flags=WEEKEND",
         "StartTime=2026-01-09T10:00:00 EndTime=2026-01-09T12:00:00 Flags=DAILY",
-        "StartTime=2026-01-01T10:00:00 EndTime=2026-01-01T12:00:00 Flags=TIME_FLOAT",
+        "StartTime=2026-01-01T10:00:00 EndTime=2026-01-01T12:00:00 Flags=time_float",
         "StartTime=2025-12-30T10:00:00 EndTime=2025-12-30T12:00:00 Flags=MAINT",
+        "StartTime=1767261600 EndTime=1767268800 Flags=WEEKDAY",
+        "StartTime=1767261600 EndTime=1767268800 Flags=DAILY",
     )
     assert found == [
         (-38, -36, [24]),
@@ -105,6 +106,8 @@ def test_a_reservation_comes_again_as_its_flags_say(tmp_path: Path) -> None:
         (58, 60, [24, 144]),
         (58, 60, [24, 144]),
         (202, 204, [24]),
+        (10, 12, [24, 72, 24, 24, 24]),
+        (10, 12, [24]),
     ]
     assert notes == [
         "r1 Flags=FLEX jobs that name it stay within its nodes and span here",
@@ -112,6 +115,7 @@ def test_a_reservation_comes_again_as_its_flags_say(tmp_path: Path) -> None:
         "r4 comes on other days than that of StartTime=2026-01-01T10:00:00, which is left out",
         "r6 comes again from 2026-01-09T10:00:00 on; when it came before, sacctmgr tells",
         "r7 floats ahead of what time it is, and never begins: left out",
+        "r9 EndTime=1767268800 tells no local day: the weekday is taken as of UTC",
         "1 reservations ended before time 0 or have no length: left out",
     ]
 
@@ -150,10 +154,53 @@ def test_who_might_use_a_past_reservation_is_told_by_the_numbers_of_accounts(tmp
         (("p",), ("ann",)),
         *[((), ())] * 3,
     ]
-    assert [note.text for note in notes] == ["r4", "r5 Assocs=99"]
+    assert [note.text for note in notes] == ["r5 Assocs=99", "r4"]
     (tmp_path / "assoc.txt").write_text("Account|User|Share\nroot||1\np||1\n")
     _, notes, _ = read_site_files(files, zero_at=1767225600.0)
     assert [note.text for note in notes][:2] == ["no column ParentName", "r0 Assocs=2,3"]
+
+
+def test_rows_with_other_assocs_are_one_reservation_of_all_that_are_listed(tmp_path: Path) -> None:
+    (tmp_path / "slurm.conf").write_text("ClusterName=C\nNodeName=n[1-2] CPUs=8\n")
+    # Each cluster numbers its accounts on its own.
+    table = ["Cluster|Account|User|Share|ParentName|ID", "c|root||1||1", "c|p||1|root|2", "c|q||1|root|3"]
+    table += [f"c|{account}|{user}|1||{4 + at}" for at, (user, account) in enumerate(product(("ann", "bob"), "pq"))]
+    (tmp_path / "assoc.txt").write_text("\n".join([*table, "d|root||1||1", "d|other||1|root|4"]))
+    rows = [
+        *("a|1000|2000|n1|4,5", "a|2000|9000|n1|4,5,6,7"),
+        *(f"same|1000|2000|n1|{numbers}" for numbers in ("4,5", "6,7", "4,5")),
+        *("open|1000|2000|n1|4,5", "open|2000|3000|n1|"),
+        *("pairs|1000|2000|n1|4,7", "mixed|1000|2000|n1|4,5", "mixed|2000|3000|n1|2"),
+    ]
+    lines = [
+        f"{name}|cpu=8|{1767225600 + int(start)}|{1767225600 + int(end)}||{hosts}|{numbers}"
+        for name, start, end, hosts, numbers in (row.split("|") for row in rows)
+    ]
+    lines.append("float|cpu=8|1767225600|1767229200|Time_Float|n1|4")
+    (tmp_path / "past.txt").write_text("\n".join(["Name|TRES|TimeStart|TimeEnd|Flags|NodeNames|Assocs", *lines]))
+    files = [tmp_path / name for name in ("slurm.conf", "assoc.txt", "past.txt")]
+    site, notes, _ = read_site_files(files, zero_at=1767225600.0)
+    assert [(one.name, one.start_time, one.end_time, one.users, one.accounts) for one in site.reservations] == [
+        ("a", 1000, 9000, ("ann", "bob"), ()),
+        ("mixed", 1000, 3000, (), ()),
+        ("open", 1000, 3000, (), ()),
+        ("pairs", 1000, 2000, ("ann", "bob"), ("p", "q")),
+        ("same", 1000, 2000, ("ann", "bob"), ()),
+    ]
+    assert [(note.text, note.reason.partition(":")[0]) for note in notes] == [
+        ("2 rows", "are of other clusters than C, of 2"),
+        ("float", "floats ahead of what time it is, and never begins"),
+        ("a", "had other Assocs at other times"),
+        ("mixed", "had other Assocs at other times"),
+        ("mixed", "is of accounts and of users"),
+        ("open", "had other Assocs at other times"),
+        ("pairs", "is of users under some of their accounts"),
+        ("same", "had other Assocs at other times"),
+    ]
+    assert {one.name for one in site.accounts} == {"root", "p", "q"}
+    (tmp_path / "slurm.conf").write_text("NodeName=n[1-2] CPUs=8\n")
+    with pytest.raises(InvalidCluster, match=r"assoc.txt holds accounts of several clusters \(c, d\).*ClusterName"):
+        read_site_files(files, zero_at=1767225600.0)
 
 
 def test_past_reservations_are_joined_in_any_order_of_rows(tmp_path: Path) -> None:

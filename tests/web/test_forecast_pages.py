@@ -1,5 +1,6 @@
 """Forecasts of starts in the browser and over the API: asked for, made in the background, shown, and refused."""
 
+import gzip
 from typing import Any
 
 import pytest
@@ -143,7 +144,7 @@ def test_bars_are_parts_of_the_longest_interval() -> None:
 
 def test_the_api_takes_a_queue_and_tells_how_far_it_is(api_of: Any, controller: User) -> None:
     api: APIClient = api_of(controller)
-    answer = api.post("/api/v1/forecasts/", sent(at="1970-01-02T03:46:40Z"), format="multipart")
+    answer = api.post("/api/v1/forecasts/", sent(gzip.compress(QUEUE), at="1970-01-02T03:46:40Z"), format="multipart")
     assert answer.status_code == 202
     assert answer.json()["queue_at"] == 100_000
     found = api.get(answer.headers["Location"]).json()
@@ -157,6 +158,7 @@ def test_the_api_takes_a_queue_and_tells_how_far_it_is(api_of: Any, controller: 
         ({"site": "large"}, "site"),
         ({"squeue": SimpleUploadedFile("x", b"nothing of the kind\n")}, "squeue"),
         ({"squeue": SimpleUploadedFile("x", b"JOBID|STATE\n")}, "squeue"),
+        ({"squeue": SimpleUploadedFile("x.gz", gzip.compress(QUEUE)[:-9])}, "x.gz is a damaged gzip file"),
         ({"history": 12345}, "history"),
         ({"replicas": 5}, "replicas"),
         ({"replicas": 100_000}, "replicas"),

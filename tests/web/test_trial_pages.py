@@ -1,5 +1,6 @@
 """Trials of forecasts in the browser, over the API and by command: asked for, made, followed, shown, and refused."""
 
+import gzip
 import json
 from io import StringIO
 from typing import Any
@@ -130,7 +131,7 @@ def test_the_api_takes_a_trial_and_tells_how_far_it_is(
     api_of: Any, controller: User, site: Site, history: Workload
 ) -> None:
     api = api_of(controller)
-    sent = {"site": "small@1", "history": history.pk, "squeue": SimpleUploadedFile("q.txt", QUEUES)}
+    sent = {"site": "small@1", "history": history.pk, "squeue": SimpleUploadedFile("q.gz", gzip.compress(QUEUES))}
     answer = api.post("/api/v1/forecast-trials/", sent, format="multipart")
     assert answer.status_code == 202
     found = api.get(answer.headers["Location"]).json()
@@ -173,6 +174,10 @@ def test_many_and_large_ones_are_refused(
     sent = {"site": "small", "history": history.pk, "squeue": SimpleUploadedFile("q.txt", QUEUES)}
     monkeypatch.setattr(starts, "MOST_UNANSWERED", 0)
     assert api.post("/api/v1/forecast-trials/", sent, format="multipart").status_code == 409
+    monkeypatch.setattr("apps.tasks.forecasts.trial_api.MOST_BYTES", len(QUEUES))
+    sent |= {name: SimpleUploadedFile("q.gz", gzip.compress(QUEUES)) for name in ("squeue", "squeue_start")}
+    assert api.post("/api/v1/forecast-trials/", sent, format="multipart").status_code == 413
+    del sent["squeue_start"]
     monkeypatch.setattr("apps.tasks.forecasts.trial_api.MOST_BYTES", 10)
     sent["squeue"] = SimpleUploadedFile("q.txt", QUEUES)
     assert api.post("/api/v1/forecast-trials/", sent, format="multipart").status_code == 413

@@ -94,7 +94,7 @@ class AskedSerializer(PastSerializer):
         if file.size > MOST_BYTES:
             raise TooLarge(f"A queue may hold {MOST_BYTES // 2**20} MiB.")
         asked = StartForecast(
-            queue=printed(file.read()),
+            queue=printed(file, MOST_BYTES),
             file_name=file.name or "squeue",
             queue_at=None if at is None else at.timestamp(),
             **validated_data,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 
 from apps.tasks.errors import SiteError, WorkloadError
@@ -15,6 +16,8 @@ from scheduler_sim.background.services import job_submit
 from scheduler_sim.engine import EngineError
 from scheduler_sim.engine.errors import InvalidTrace
 from scheduler_sim.engine.forecasting import Expected, Forecast, Past, forecast
+from scheduler_sim.engine.packed.spool import spooled
+from scheduler_sim.engine.packed.unpack import unpacked_text
 from scheduler_sim.engine.traces.slurm_queue import workload_of_queue
 from scheduler_sim.engine.traces.slurm_snapshots import Snapshot, read_queue, split_snapshots
 
@@ -172,8 +175,14 @@ def refuse_many(asked: StartForecast | ForecastTrial, called: str) -> None:
         raise ForecastRefused(f"{unanswered} {called} of yours are not made yet; stop one, or wait for it.")
 
 
-def printed(content: bytes) -> str:
-    """Return what a command printed as text that any database can store."""
+def printed(upload: UploadedFile, most_bytes: int) -> str:
+    """Return what a command printed, unpacked, as text that any database can store.
+
+    Raises:
+        InvalidTrace: see `unpacked_text`.
+    """
+    name = upload.name or "squeue"
+    content = unpacked_text(name, spooled(name, upload.chunks()), most_bytes)
     return content.decode("utf-8", "replace").replace("\0", "")
 
 

@@ -59,7 +59,9 @@ class TrialAskedSerializer(PastSerializer):
         files = [validated_data.pop(name, None) for name in ("squeue", "squeue_start")]
         if sum(file.size for file in files if file is not None) > MOST_BYTES:
             raise TooLarge(f"Queues may hold {MOST_BYTES // 2**20} MiB.")
-        queues, starts = ("" if file is None else printed(file.read()) for file in files)
+        queues, starts = ("" if file is None else printed(file, MOST_BYTES) for file in files)
+        if len(queues) + len(starts) > MOST_BYTES:
+            raise TooLarge(f"Queues may hold {MOST_BYTES // 2**20} MiB, unpacked.")
         return trial_ask(ForecastTrial(queues=queues, slurm_starts=starts, **validated_data))
 
 

@@ -25,7 +25,7 @@ def printed_text(name: str) -> str:
     except InvalidTrace as error:
         raise CommandError(str(error)) from error
     except OSError as error:
-        raise CommandError(f"{name} cannot be read: {error.strerror}.") from error
+        raise CommandError(f"{name} cannot be read: {error.strerror or error}.") from error
 
 
 def storing_told(stored: str | None, *, is_new: bool, known: str) -> str:

@@ -79,11 +79,14 @@ def unpack(name: str, raw: BinaryIO, max_bytes: int) -> BinaryIO:
 def unpacked_text(name: str, raw: BinaryIO, max_bytes: int) -> bytes:
     """Return the bytes of a text, unpacked as `unpack` says and as UTF-8 where a byte order mark says what else it is.
 
-    `raw` is closed.
+    `raw` is closed; it may be a pipe.
 
     Raises:
-        InvalidTrace: as `unpack` and `as_utf8`, or a file that is not packed and larger than `max_bytes`.
+        InvalidTrace: as `unpack` and `as_utf8`, or `raw` itself is larger than `max_bytes`.
+        OSError: it cannot be read.
     """
+    if not raw.seekable():
+        raw = _swapped(raw, name, _piped(raw, max_bytes + 1))
     if size_of(raw) > max_bytes:
         raw.close()
         raise InvalidTrace(f"{name} is larger than the limit of {max_bytes:,} bytes.")
@@ -121,6 +124,12 @@ def _swapped(old: BinaryIO, name: str, chunks: Iterator[bytes]) -> BinaryIO:
         return spooled(name, chunks)
     finally:
         old.close()
+
+
+def _piped(pipe: BinaryIO, most: int) -> Iterator[bytes]:
+    while most and (piece := pipe.read(min(most, CHUNK))):
+        most -= len(piece)
+        yield piece
 
 
 def _recoded(name: str, data: BinaryIO, encoding: str, max_bytes: int) -> Iterator[bytes]:

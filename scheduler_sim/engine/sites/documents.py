@@ -72,7 +72,7 @@ def file_bytes(file: Path) -> bytes:
     except InvalidTrace as error:
         raise InvalidCluster(str(error)) from error
     except OSError as error:
-        raise InvalidCluster(f"{file} cannot be read: {error.strerror}.") from error
+        raise InvalidCluster(f"{file} cannot be read: {error.strerror or error}.") from error
 
 
 def file_text(file: Path) -> str:

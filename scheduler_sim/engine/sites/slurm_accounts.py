@@ -6,7 +6,7 @@ between the columns.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from scheduler_sim.engine.errors import InvalidCluster
@@ -100,9 +100,22 @@ def read_dump(text: str, draft: Draft, *, name: str) -> None:
 
 
 def read_associations(text: str, draft: Draft, *, name: str) -> None:
-    """Take what `sacctmgr show assoc -P` printed into a site; arguments and errors as of `read_dump`."""
+    """Take what `sacctmgr show assoc -P` printed into a site; arguments as of `read_dump`.
+
+    Of several clusters the rows of the site's are taken: each numbers its accounts on its own.
+
+    Raises:
+        InvalidCluster: a text that is none of it, or of several clusters where the site's is not known.
+    """
     has_parents = True
-    for place, row in table(text, draft, name, {"account", "user"}):
+    rows = list(table(text, draft, name, {"account", "user"}))
+    if len(clusters := clusters_of(rows, draft, f"{name} holds accounts")) > 1:
+        own = [(place, row) for place, row in rows if is_of_site(draft, row)]
+        Place(draft, name, 0).note(
+            f"{len(rows) - len(own):,} rows", f"are of other clusters than {draft.name}, of {len(clusters)}: left out"
+        )
+        rows = own
+    for place, row in rows:
         entity: dict[str, Any] = {"name": row["account"]}
         if row["user"]:
             entity["user"] = row["user"]
@@ -157,6 +170,30 @@ def _association(draft: Draft, place: Place, entity: dict[str, Any], stated: dic
 
 def _settings(text: str | None) -> dict[str, str]:
     return {key.lower(): value.strip("'") for key, value in _SETTING.findall(text or "")}
+
+
+def clusters_of(rows: Iterable[tuple[Place, dict[str, str]]], draft: Draft, what: str) -> set[str]:
+    """Return the names of the clusters that the rows of a table are of, in lower case.
+
+    Args:
+        what: is in the table, for the sentence.
+
+    Raises:
+        InvalidCluster: there are several, and it is not known which is the site's.
+    """
+    clusters = {row["cluster"].lower() for _, row in rows if row.get("cluster")}
+    if not draft.name and len(clusters) > 1:
+        raise InvalidCluster(
+            f"{what} of several clusters ({', '.join(sorted(clusters)[:5])}): add slurm.conf or what "
+            "scontrol show config prints, whose ClusterName tells which is meant."
+        )
+    return clusters
+
+
+def is_of_site(draft: Draft, row: dict[str, str]) -> bool:
+    """Tell whether a row of a table is of the site's cluster, as one is that names none."""
+    # The accounting writes names of clusters in lower case.
+    return not draft.name or (row.get("cluster") or draft.name).lower() == draft.name.lower()
 
 
 def table(text: str, draft: Draft, name: str, needed: set[str]) -> Iterator[tuple[Place, dict[str, str]]]:

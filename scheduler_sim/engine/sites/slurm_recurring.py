@@ -54,6 +54,14 @@ def repeats(flags: Iterable[str], end: float) -> tuple[float, list[float]]:
     return sum(gaps[:before]), gaps[before:]
 
 
+def floats(place: Place, name: str, flags: Iterable[str]) -> bool:
+    """Tell whether a reservation stays ahead of what time it is, and say that it is left out."""
+    if not any(flag.upper() == "TIME_FLOAT" for flag in flags):
+        return False
+    place.note(name, "floats ahead of what time it is, and never begins: left out")
+    return True
+
+
 def note_flags(place: Place, name: str, flags: Iterable[str]) -> None:
     """Say of a reservation which of its flags do less here than in Slurm."""
     for flag in flags:

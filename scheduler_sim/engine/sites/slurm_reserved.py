@@ -5,15 +5,14 @@ Source: https://slurm.schedmd.com/sacctmgr.html, RESERVATION SPECIFIC FORMAT (22
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 from scheduler_sim.engine.clusters.hosts import expand_hosts, fold_hosts, most_named
 from scheduler_sim.engine.errors import InvalidCluster
 from scheduler_sim.engine.sites import slurm_show, values
 from scheduler_sim.engine.sites.reading import Draft, Place
 from scheduler_sim.engine.sites.slurm_accounts import COMMAND as ACCOUNTS
-from scheduler_sim.engine.sites.slurm_accounts import table
-from scheduler_sim.engine.sites.slurm_recurring import note_flags
+from scheduler_sim.engine.sites.slurm_accounts import clusters_of, is_of_site, table
+from scheduler_sim.engine.sites.slurm_recurring import floats, note_flags
 
 COLUMNS = frozenset({"name", "tres", "timestart", "timeend"})
 """What tells the table from others that sacctmgr prints; all of them are printed without being asked for."""
@@ -31,6 +30,8 @@ class _Reserved:
         start, end: seconds from time 0.
         hosts: a host list.
         nodes: what it stands for.
+        listed: accounts and users, see `Draft.associations`, who may use it; none where whoever names it may.
+        differs: not all rows listed the same.
     """
 
     place: Place
@@ -41,8 +42,8 @@ class _Reserved:
     hosts: str
     nodes: frozenset[str]
     flags: list[str]
-    users: list[str]
-    accounts: list[str]
+    listed: frozenset[tuple[str, str]]
+    differs: bool = False
 
 
 def read_reservations(text: str, draft: Draft, *, name: str, zero_at: float | None) -> None:
@@ -51,8 +52,8 @@ def read_reservations(text: str, draft: Draft, *, name: str, zero_at: float | No
     Who might use one sacctmgr tells by the numbers of accounts and users (Assocs), which a table of them explains; else
     whoever names it may, as where nothing is told: it is open to all, or to all but some. Without the column NodeNames
     the first nodes that have as many cores together are taken. A reservation that was changed has a row for each state,
-    in any order; those that follow each other on the same nodes are one. What ended before time 0 or has no length is
-    left out.
+    in any order; those that follow each other on the same nodes are one, for all whom one of them lists. What floats,
+    ended before time 0 or has no length is left out.
 
     Args:
         zero_at: the instant of time 0 of the site, in seconds since 1970; None where there are no reservations.
@@ -66,18 +67,12 @@ def read_reservations(text: str, draft: Draft, *, name: str, zero_at: float | No
         slurm_show.read_reservations(text, draft, name=name, zero_at=zero_at)
         return
     rows = list(table(text, draft, name, set(COLUMNS)))
-    clusters = sorted({row["cluster"].lower() for _, row in rows if row.get("cluster")})
-    if not draft.name and len(clusters) > 1:
-        raise InvalidCluster(
-            f"{name} holds reservations of several clusters ({', '.join(clusters[:5])}): add slurm.conf or what "
-            "scontrol show config prints, whose ClusterName tells which is meant."
-        )
+    clusters_of(rows, draft, f"{name} holds reservations")
     if rows and "flags" not in heads:
         Place(draft, name, 1).note("no column Flags", f"no reservation has any: print it with {COMMAND}")
     found = []
     for place, row in rows:
-        # The accounting writes names of clusters in lower case.
-        if draft.name and row.get("cluster", draft.name).lower() != draft.name.lower():
+        if not is_of_site(draft, row):
             place.note(row["name"], f"is of cluster {row['cluster']}")
             continue
         if zero_at is None:
@@ -89,8 +84,10 @@ def read_reservations(text: str, draft: Draft, *, name: str, zero_at: float | No
         start, end = (instant - zero_at for instant in span)
         nodes = frozenset(expand_hosts(hosts, most=most_named(len(draft.nodes))))
         flags = list(values.words(row.get("flags", "")))
-        who = _who(draft, place, row)
-        found.append(_Reserved(place, row["name"], row["timestart"], start, end, hosts, nodes, flags, *who))
+        if floats(place, row["name"], flags):
+            continue
+        listed = _listed(draft, place, row)
+        found.append(_Reserved(place, row["name"], row["timestart"], start, end, hosts, nodes, flags, listed))
     lasting = _joined([one for one in found if one.end > one.start])
     kept = [one for one in lasting if one.end > 0]
     slurm_show.note_left_out(draft, name, sum(one.end <= one.start for one in found) + len(lasting) - len(kept))
@@ -98,16 +95,21 @@ def read_reservations(text: str, draft: Draft, *, name: str, zero_at: float | No
 
 
 def _joined(found: list[_Reserved]) -> list[_Reserved]:
-    """Return reservations by name and start; those that follow each other at once, alike in all else, are one."""
+    """Return reservations by name and start; those of a name on the same nodes without time between them are one.
+
+    Where other users or accounts are listed in them it is for all of these.
+    """
     joined: list[_Reserved] = []
-    last: dict[Any, _Reserved] = {}
+    last: dict[tuple[str, frozenset[str]], _Reserved] = {}
     for one in sorted(found, key=lambda one: (one.name, one.start, one.end)):
-        alike = (one.name, one.nodes, *one.users, "", *one.accounts)
-        before = last.get(alike)
+        before = last.get((one.name, one.nodes))
         if before is not None and one.start <= before.end:
             before.end = max(before.end, one.end)
+            if one.listed != before.listed:
+                before.differs = True
+                before.listed = before.listed | one.listed if before.listed and one.listed else frozenset()
         else:
-            last[alike] = one
+            last[one.name, one.nodes] = one
             joined.append(one)
     return joined
 
@@ -133,35 +135,45 @@ def _take(draft: Draft, kept: list[_Reserved]) -> None:
             note_flags(one.place, one.name, one.flags)
         if again or one.name not in ended:
             ended[one.name] = one.end
+        users, accounts = _who(draft, one)
         draft.places["reservations", called] = one.place
         draft.reservations[called] = {
             "name": called,
             "start_time": one.start,
             "end_time": one.end,
             "hosts": one.hosts,
-            "users": one.users,
-            "accounts": one.accounts,
+            "users": users,
+            "accounts": accounts,
             "flags": one.flags,
             "called": again,
         }
 
 
-def _who(draft: Draft, place: Place, row: dict[str, str]) -> tuple[list[str], list[str]]:
-    """Return the users and the accounts that a row lists, with a note where that is not all that it says."""
+def _listed(draft: Draft, place: Place, row: dict[str, str]) -> frozenset[tuple[str, str]]:
+    """Return the accounts and users that a row lists by number; none, with a note, where a number is not known."""
     numbers = values.words(row.get("assocs", ""))
-    listed = {draft.associations[number] for number in numbers if number in draft.associations}
     if unknown := [number for number in numbers if number not in draft.associations]:
         text = f"{row['name']} Assocs={','.join(unknown[:5])}"
         place.note(text, f"no table of accounts has this ID, so that whoever names it may use it: print {ACCOUNTS}")
-        return [], []
-    users = {user for _, user in listed if user}
-    accounts = {account for account, user in listed if not user}
+        return frozenset()
+    return frozenset(draft.associations[number] for number in numbers)
+
+
+def _who(draft: Draft, one: _Reserved) -> tuple[list[str], list[str]]:
+    """Return the users and the accounts of a reservation, with a note where more may use it than are listed."""
+    if one.differs:
+        one.place.note(one.name, "had other Assocs at other times: whoever was in any of them may use it all the time")
+    users = {user for _, user in one.listed if user}
+    accounts = {account for account, user in one.listed if not user}
     if users and accounts:
-        place.note(row["name"], "is of accounts and of users: whoever names it may use it")
+        one.place.note(one.name, "is of accounts and of users: whoever names it may use it")
         return [], []
-    if listed < {pair for pair in draft.associations.values() if pair[1] in users}:
+    theirs = {pair for pair in draft.associations.values() if pair[1] in users}
+    if one.listed < theirs:
         # Of users with several accounts those that are listed.
-        accounts = {account for account, _ in listed}
+        accounts = {account for account, _ in one.listed}
+        if {pair for pair in theirs if pair[0] in accounts} > one.listed:
+            one.place.note(one.name, "is of users under some of their accounts: all may use it under each of these")
     return sorted(users), sorted(accounts)
 
 

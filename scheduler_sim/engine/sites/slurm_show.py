@@ -12,7 +12,7 @@ from scheduler_sim.engine.errors import InvalidCluster
 from scheduler_sim.engine.sites import slurm_settings, values
 from scheduler_sim.engine.sites.reading import Draft, Place
 from scheduler_sim.engine.sites.slurm_conf import OF_PARTITION, Setting, partition_of, take_gres
-from scheduler_sim.engine.sites.slurm_recurring import note_flags, repeats
+from scheduler_sim.engine.sites.slurm_recurring import floats, note_flags, repeats
 
 _PAIR = re.compile(r"([A-Za-z][\w:/-]*)=(.*?)(?=\s+[A-Za-z][\w:/-]*=|$)", re.DOTALL)
 
@@ -93,10 +93,11 @@ def read_reservations(text: str, draft: Draft, *, name: str, zero_at: float | No
         if stated.get("Nodes", "(null)") == "(null)":
             place.note(called, "names no nodes")
             continue
-        if "TIME_FLOAT" in flags:
-            place.note(called, "floats ahead of what time it is, and never begins: left out")
+        if floats(place, called, flags):
             continue
         note_flags(place, called, flags)
+        if len(gaps) > 1 and _EPOCH.fullmatch(stated["EndTime"]):
+            place.note(f"{called} EndTime={stated['EndTime']}", "tells no local day: the weekday is taken as of UTC")
         if put_off:
             place.note(called, f"comes on other days than that of StartTime={stated['StartTime']}, which is left out")
         if gaps and span[0] + put_off - zero_at >= max(gaps):
