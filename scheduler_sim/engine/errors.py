@@ -17,6 +17,10 @@ class InvalidTrace(EngineError):
     """A trace file that cannot be read, or that holds nothing usable."""
 
 
+class LargerTrace(InvalidTrace):
+    """A file that holds more bytes, unpacked, than are taken."""
+
+
 class InvalidParameter(EngineError):
     """A generator's or an estimate model's parameter that is unknown or out of range."""
 

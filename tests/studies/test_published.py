@@ -134,6 +134,8 @@ def test_a_direction_agrees_differs_or_is_not_decided_by_differences_seed_by_see
     assert told(played) == ("differs", "fcfs before fcfs+easy by -10.2 [-12.1, -8.3] s (-2.0%)")
     set_waits(played, {"fcfs": [90.0, 600.0, 889.0], "fcfs+easy": [100.0, 500.0, 900.0]})
     assert told(played) == ("not decided", "fcfs+easy less fcfs -0.44 [-3.08, 2.20] min (-5.0%)")
+    set_waits(played, {"fcfs": [100.0] * 3, "fcfs+easy": [90.0] * 3})
+    assert told(played) == ("not decided", "fcfs+easy less fcfs -10.0 s (-10.0%), the same for all seeds, no interval")
 
 
 def test_the_page_and_the_downloads_show_winners_and_directions(played: Study, client: Client) -> None:

@@ -20,13 +20,16 @@ from apps.results.errors import RunStateError
 from apps.results.models import Run, Study
 from apps.studies.definition import Definition, read_definition
 from apps.studies.grid import grid_runs, runs_store, study_store
+from apps.studies.paper.study import study_paper
 from apps.studies.play import execution, worker
 from apps.studies.play import pool as pool_of_studies
 from apps.studies.play.execution import study_play
 from apps.studies.play.planning import study_plan
 from apps.studies.play.playing import TAKEN, play_run
 from apps.studies.report.carbon_words import carbon_sentences
+from apps.studies.report.charts import cell_charts
 from apps.studies.report.figures import study_figures, study_values
+from apps.studies.report.html import study_html
 from apps.studies.report.tables import markdown_table, study_document
 from apps.studies.report.words import place_in_words, study_in_words, study_sentences
 from apps.studies.sources import InvalidStudy
@@ -228,13 +231,23 @@ def test_what_no_seed_changes_has_no_interval_and_is_called_by_its_workload() ->
     assert (alike.is_alike, varied.is_alike) == (True, False)
     first, told, against = study_in_words(cells, figure="mean_wait_time", base="fcfs")[:3]
     assert "in all 2 cells" in first
-    assert told.startswith("All seeds give the same mean wait in 1 of 2 cells (log)")
+    assert told.startswith("All seeds give the same mean wait in 1 of 2 cells (log), so that there is no interval")
+    findings = [chart.finding for chart in cell_charts(cells, "mean_wait_time").values()]
+    assert findings[0].endswith("All 3 seeds give the same, so that there is no interval.")
+    assert findings[1].endswith("Bars are 95% intervals over 3 seeds.")
+    assert study_in_words([alike], figure="mean_wait_time", base="fcfs")[2].endswith(
+        "; the same difference for all seeds says nothing about chance."
+    )
+    assert "<td>one seed</td>" not in study_html(outcome.study, figure="mean_wait_time", base="fcfs")
     assert f"At load factor 1.2 on hpc-64 for {varied.cell.workload}, sjf+easy cuts" in against
     outcome.study.runs.filter(workload__name="log").update(
         cautions=[{"kind": "k", "policies": [], "text": "Doubtful."}]
     )
     sentences = study_sentences(outcome.study, cells, figure="mean_wait_time", base="fcfs")
     assert "log: Doubtful." in sentences
+    outcome.study.runs.exclude(workload__name="log").delete()
+    text = study_paper(outcome.study, figure="mean_wait_time", base="fcfs").methods.text
+    assert "is the same for all seeds, so no interval is given." in text
 
 
 def test_without_runs_it_says_so(client: Client) -> None:

@@ -1,5 +1,6 @@
 """Sites over HTTP: files that become versions, and what differs between two."""
 
+import gzip
 from typing import Any
 
 import pytest
@@ -69,9 +70,11 @@ def test_what_cannot_be_a_site_is_refused_in_a_sentence(
 
 
 def test_more_than_is_read_while_somebody_waits_is_too_large(api: APIClient, monkeypatch: Any) -> None:
-    monkeypatch.setattr(site_reading, "MOST_BYTES", 10)
-    answer = api.post(SITES, {"file": [SimpleUploadedFile("slurm.conf", CONF)]}, format="multipart")
-    assert (answer.status_code, "importsite reads larger ones" in answer.json()["detail"]) == (413, True)
+    packed = gzip.compress(CONF * 9)
+    monkeypatch.setattr(site_reading, "MOST_BYTES", len(packed))
+    for file in (SimpleUploadedFile("slurm.conf", CONF * 9), SimpleUploadedFile("slurm.conf.gz", packed)):
+        answer = api.post(SITES, {"file": [file]}, format="multipart")
+        assert (answer.status_code, "importsite reads larger ones" in answer.json()["detail"]) == (413, True)
 
 
 def test_a_version_is_compared_with_the_one_before_it_or_with_another(api: APIClient) -> None:

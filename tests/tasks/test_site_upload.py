@@ -107,6 +107,11 @@ def test_reservations_are_read_with_the_date_of_time_0(controller: Client) -> No
         ([("site.yaml", b"\xff\xfe\x00")], {}, "site.yaml begins as UTF-16 text and holds other bytes."),
         ([("slurm.conf.xz", lzma.compress(CONF)[:-9])], {}, "slurm.conf.xz is a damaged xz file"),
         ([("a.yaml", b"name: x\n"), ("a.yaml", b"name: x\n")], {}, "Two files are called a.yaml."),
+        (
+            [("slurm.conf", CONF), ("parts.conf", PARTITIONS), ("parts.conf.gz", gzip.compress(PARTITIONS))],
+            {},
+            "Two files are called parts.conf: parts.conf and parts.conf.gz; give one of them.",
+        ),
         ([], {"text": DESCRIBED, "name": "a/edit"}, "A site cannot be called a/edit"),
         ([], {"text": 'name: x\ngroups: [{hosts: "\\ud800", cores: 4}]'}, "a character that cannot be stored"),
         ([], {"text": 'name: "a\\0b"\ngroups: [{hosts: x1, cores: 4}]'}, "a character that cannot be stored"),
@@ -127,7 +132,9 @@ def test_what_cannot_be_a_site_is_refused_in_a_sentence_and_nothing_is_stored(
 def test_more_than_is_read_while_somebody_waits_is_refused(controller: Client, monkeypatch: Any) -> None:
     monkeypatch.setattr(site_reading, "MOST_DESCRIBED_BYTES", 10)
     assert "site.yaml may hold" in sent(controller, ("site.yaml", DESCRIBED.encode()), status=400)
-    assert "site.yaml.xz may hold" in sent(controller, ("site.yaml.xz", lzma.compress(DESCRIBED.encode())), status=400)
+    for name in ("site.yaml.xz", "site.xz"):
+        page = sent(controller, (name, lzma.compress(DESCRIBED.encode())), status=400)
+        assert f"{name} may hold" in page, "by what it is, whatever it is called"
     monkeypatch.setattr(site_reading, "MOST_BYTES", 100)
     two = [(name, gzip.compress(b"#" * 90)) for name in ("a.gz", "b.gz")]
     assert "All files together may hold" in sent(controller, *two, status=400)

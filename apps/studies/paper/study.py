@@ -68,8 +68,9 @@ def _cells(cells: list[CellFigures]) -> Iterator[Sequence[Any]]:
 def _statistics(cells: Sequence[CellFigures], figure: str, base: str, cite: Callable[[str], str]) -> Iterator[str]:
     seeds = [len(one.run_ids) for one in cells]
     label = tex(FIGURES[figure].label)
-    if max(seeds) < 2:
-        yield f"{label} is of one replication, so no interval is given."
+    if not any(standing.interval.is_bounded for one in cells for standing in one.standings.values()):
+        why = "is of one seed" if max(seeds) < 2 else "is the same for all seeds"
+        yield f"{label} {why}, so no interval is given."
         return
     if is_bootstrapped(figure) and max(seeds) >= SMALLEST_BOOTSTRAP:
         few = "" if min(seeds) >= SMALLEST_BOOTSTRAP else f", Student's t{cite('t')} below {SMALLEST_BOOTSTRAP} seeds"

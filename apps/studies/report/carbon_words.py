@@ -56,11 +56,12 @@ def _sentence(carbon: Mapping[str, Mapping[int, float]], wait: Mapping[str, Mapp
     if math.isnan(saved.mean) or math.isnan(waited.mean):
         return ""
     costs = waited.mean >= 0
-    sure = not math.isnan(saved.low)
+    sure = saved.is_bounded
     part = f" ({saved.low:.1%} to {saved.high:.1%})" if sure else ""
     ends = sorted(end if costs else -end for end in (waited.low, waited.high))
     time = f" ({_signed(ends[0])} to {_signed(ends[1])})" if sure else ""
-    chance = f"95% intervals over {len(seeds)} seeds" if sure else "one replication says nothing about chance"
+    alike = "one seed says" if len(seeds) < 2 else "equal values for all seeds say"
+    chance = f"95% intervals over {len(seeds)} seeds" if sure else f"{alike} nothing about chance"
     return (
         f"{best} saves {saved.mean:.1%} of the carbon of tasks under {base}{part} and {'costs' if costs else 'spares'} "
         f"{duration(abs(waited.mean))} of mean wait{time}; {chance}."

@@ -125,10 +125,7 @@ def _where(one: CellFigures, group: Sequence[CellFigures], cells: Sequence[CellF
 
 def _finding(group: Sequence[CellFigures], against: str) -> str:
     best = list(dict.fromkeys(one.best for one in group if one.best))
-    seeds = min(len(one.run_ids) for one in group)
-    bands = f"Bands are 95% intervals over {seeds} seeds." if seeds > 1 else "One seed gives no interval."
-    if seeds > 1 and all(one.is_alike for one in group):
-        bands = f"All {seeds} seeds give the same, so that there is no interval."
+    bands = _reach_in_words(group, "Bands")
     if not best:
         return bands
     if len(best) == 1:
@@ -154,13 +151,19 @@ def cell_charts(cells: Sequence[CellFigures], figure: str) -> dict[str, Chart]:
             look = appearance(name)
             series.append(Series(name, [ends[0], interval.mean, ends[1]], [name] * 3, look.colour, look.dash))
         axis = Axis(FIGURES[figure].label, AXIS_UNITS.get(FIGURES[figure].quantity, ""), "free")
-        finding = f"{one.best} is best. {_reach_in_words(one)}" if one.best else _reach_in_words(one)
+        bars = _reach_in_words([one], "Bars")
+        finding = f"{one.best} is best. {bars}" if one.best else bars
         charts[f"cell-{number}"] = Chart(
             f"cell-{number}", "interval", title, finding, axis, Axis("Policy", "", "category"), series
         )
     return charts
 
 
-def _reach_in_words(one: CellFigures) -> str:
-    seeds = len(one.run_ids)
-    return f"Bars are 95% intervals over {seeds} seeds." if seeds > 1 else "One seed gives no interval."
+def _reach_in_words(group: Sequence[CellFigures], drawn: str) -> str:
+    """Return what intervals are of, which are `drawn` as bars or bands, or why there is none."""
+    seeds = min(len(one.run_ids) for one in group)
+    if seeds < 2:
+        return "One seed gives no interval."
+    if all(one.is_alike for one in group):
+        return f"All {seeds} seeds give the same, so that there is no interval."
+    return f"{drawn} are 95% intervals over {seeds} seeds."

@@ -66,7 +66,7 @@ class CellFigures:
     def is_alike(self) -> bool:
         """True where several seeds gave every policy the same, so that there are no intervals."""
         intervals = [one.interval for one in self.standings.values()]
-        return max((one.count for one in intervals), default=0) > 1 and all(math.isnan(one.low) for one in intervals)
+        return max((one.count for one in intervals), default=0) > 1 and not any(one.is_bounded for one in intervals)
 
 
 Values = dict[Cell, dict[str, dict[int, float]]]

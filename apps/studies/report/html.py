@@ -151,7 +151,9 @@ def _difference(one: Standing, scale: Scale) -> tuple[str, ...]:
     if one.difference is None:
         return (one.scheduler, rank, "base", "", "", "")
     interval, chances = one.difference.interval, (one.difference.p_value, one.difference.adjusted)
-    reach = "one seed" if math.isnan(interval.low) else f"{scale.text(interval.low)} to {scale.text(interval.high)}"
+    reach = interval.why_unbounded
+    if interval.is_bounded:
+        reach = f"{scale.text(interval.low)} to {scale.text(interval.high)}"
     known = ["" if math.isnan(chance) else f"{chance:.2g}" for chance in chances]
     return (one.scheduler, rank, scale.text(interval.mean), reach, *known)
 

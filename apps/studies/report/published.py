@@ -152,8 +152,9 @@ def _beside(claim: Claim, names: Mapping[str, str], values: Values, cell: Cell, 
         first, second = before, after
         difference = compare_with_base(rows, second)[first]
     amount = f"{_by(claim.figure, difference.interval)} ({percent_change(means[first], means[second])})"
-    if len(rows[before]) < 2:
-        return Beside(where, claim, UNDECIDED, f"{first} less {second} {amount}, one seed, no interval")
+    if not difference.interval.is_bounded:
+        seeds = "one seed" if difference.interval.count < 2 else "the same for all seeds"
+        return Beside(where, claim, UNDECIDED, f"{first} less {second} {amount}, {seeds}, no interval")
     if not difference.is_clear:
         return Beside(where, claim, UNDECIDED, f"{first} less {second} {amount}")
     return Beside(where, claim, AGREES if first == before else DIFFERS, f"{first} before {second} by {amount}")

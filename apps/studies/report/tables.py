@@ -124,7 +124,7 @@ def scale_for(cells: list[CellFigures], figure: str) -> Scale:
 def with_reach(standing: Standing, scale: Scale) -> str:
     """Return a mean and its 95% interval, such as `12.3 [11.8, 12.9]`."""
     interval = standing.interval
-    if math.isnan(interval.low):
+    if not interval.is_bounded:
         return scale.text(interval.mean)
     return f"{scale.text(interval.mean)} [{scale.text(interval.low)}, {scale.text(interval.high)}]"
 

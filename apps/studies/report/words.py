@@ -90,10 +90,7 @@ def _alike(cells: Sequence[CellFigures], figure: str) -> list[str]:
         return []
     names = sorted({cell.cell.workload for cell in alike})
     some = "" if len(alike) == len(cells) else f" in {len(alike)} of {len(cells)} cells ({listing(names)})"
-    return [
-        f"All seeds give the same {_short(figure)}{some}, as where nothing is drawn at random: they count as one "
-        "replication, without an interval."
-    ]
+    return [f"All seeds give the same {_short(figure)}{some}, so that there is no interval and no difference is clear."]
 
 
 def _against_base(cell: CellFigures, figure: str, base: str, known: Sequence[CellFigures]) -> str:
@@ -109,8 +106,11 @@ def _against_base(cell: CellFigures, figure: str, base: str, known: Sequence[Cel
     if best.interval.mean > 0 and other.interval.mean > 0:
         text += f", {change_in_words(best.interval.mean, other.interval.mean)}"
     difference = best.difference
-    if difference is None or math.isnan(difference.interval.low):
-        return f"{text}; one replication says nothing about chance."
+    if difference is None or not difference.interval.is_bounded:
+        seeds = (
+            "one seed" if difference is None or difference.interval.count < 2 else "the same difference for all seeds"
+        )
+        return f"{text}; {seeds} says nothing about chance."
     sure = "holds" if difference.is_clear else "does not hold"
     return (
         f"{text}; the difference {sure} at 95% over {difference.interval.count} seeds, corrected for "

@@ -11,10 +11,9 @@ from django.core.files.uploadedfile import UploadedFile
 from apps.tasks.errors import SiteError
 from apps.tasks.sites.services import texts_check
 from scheduler_sim.engine import EngineError, sites
-from scheduler_sim.engine.errors import InvalidTrace
+from scheduler_sim.engine.errors import InvalidTrace, LargerTrace
 from scheduler_sim.engine.packed.spool import spooled
-from scheduler_sim.engine.packed.unpack import unpacked_name, unpacked_text
-from scheduler_sim.engine.sites.recognised import DESCRIBED_BY
+from scheduler_sim.engine.packed.unpack import unpacked_text
 
 MOST_BYTES = 8 * 2**20
 """Of all files together, unpacked: they are read while somebody waits. `importsite` takes larger ones."""
@@ -91,7 +90,7 @@ def site_read(
     with tempfile.TemporaryDirectory(prefix="site-") as folder:
         files = _written(Path(folder), [*uploads], text)
         try:
-            site, notes, read = sites.read_site_files(files, zero_at=zero_at, name=name)
+            site, notes, read = sites.read_site_files(files, zero_at=zero_at, name=name, checked=_check_described)
         except EngineError as error:
             # A sentence may name the place where the file lies, which is nobody's concern.
             raise SiteError(str(error).replace(f"{folder}/", "")) from error
@@ -111,16 +110,15 @@ def _written(folder: Path, uploads: list[UploadedFile], text: str) -> list[Path]
             raise SiteError(f"Two files are called {file.name}.")
         try:
             content = unpacked_text(file.name, spooled(file.name, upload.chunks()), MOST_BYTES)
+        except LargerTrace as error:
+            raise _too_large() from error
         except InvalidTrace as error:
             raise SiteError(str(error)) from error
         taken += len(content)
         _check_together(taken)
-        if Path(unpacked_name(file.name)).suffix.lower() in DESCRIBED_BY:
-            _check_described(file.name, len(content))
         file.write_bytes(content)
         files.append(file)
     if text.strip():
-        _check_described(PASTED, len(text))
         file = folder / PASTED
         file.write_text(text, encoding="utf-8", errors="replace")
         files.append(file)
@@ -129,13 +127,17 @@ def _written(folder: Path, uploads: list[UploadedFile], text: str) -> list[Path]
 
 def _check_together(size: int) -> None:
     if size > MOST_BYTES:
-        raise SiteTooLarge(f"All files together may hold {MOST_BYTES // 2**20} MiB here; importsite reads larger ones.")
+        raise _too_large()
 
 
-def _check_described(name: str, size: int) -> None:
-    if size > MOST_DESCRIBED_BYTES:
+def _too_large() -> SiteTooLarge:
+    return SiteTooLarge(f"All files together may hold {MOST_BYTES // 2**20} MiB here; importsite reads larger ones.")
+
+
+def _check_described(file: Path) -> None:
+    if file.stat().st_size > MOST_DESCRIBED_BYTES:
         most = MOST_DESCRIBED_BYTES // 2**20
-        raise SiteTooLarge(f"{name} may hold {most} MiB here; importsite reads larger ones.")
+        raise SiteTooLarge(f"{file.name} may hold {most} MiB here; importsite reads larger ones.")
 
 
 def _plain_name(name: str) -> str:

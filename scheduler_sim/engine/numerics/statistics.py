@@ -1,8 +1,8 @@
 """Intervals, paired differences, corrections and ranks over replications of an experiment.
 
 SciPy does the computing where it has the method; here stand the choices between them. Replications differ in their
-seed, so they are independent; within one replication policies share the workload, so they are paired. Where nothing is
-drawn all seeds give the same value: that is one replication, however often it was played, and has no interval.
+seed, so they are independent; within one replication policies share the workload, so they are paired. Where all
+give the same value, as where nothing is drawn, there is no interval.
 """
 
 import math
@@ -36,13 +36,23 @@ class Interval:
     count: int
 
     @property
+    def is_bounded(self) -> bool:
+        """Tell whether there are bounds: no value, one, or equal ones have none."""
+        return not math.isnan(self.low)
+
+    @property
+    def why_unbounded(self) -> str:
+        """What stands in place of bounds where there are none."""
+        return "one seed" if self.count == 1 else "none"
+
+    @property
     def half_width(self) -> float:
         """Half the distance of the bounds."""
         return (self.high - self.low) / 2
 
     def within(self, lowest: float, highest: float) -> "Interval":
         """Return the same interval without what the figure cannot be; the mean stays, and so does the coverage."""
-        if math.isnan(self.low):
+        if not self.is_bounded:
             return self
         return Interval(self.mean, max(self.low, lowest), min(self.high, highest), self.count)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import BinaryIO
 
-from scheduler_sim.engine.errors import InvalidTrace
+from scheduler_sim.engine.errors import InvalidTrace, LargerTrace
 from scheduler_sim.engine.packed.spool import CHUNK, head_of, pieces, size_of, spooled
 
 MAX_RATIO = 200
@@ -58,7 +58,8 @@ def unpack(name: str, raw: BinaryIO, max_bytes: int) -> BinaryIO:
     `raw` is closed unless it is what is returned.
 
     Raises:
-        InvalidTrace: damaged, larger than `max_bytes` or more than `MAX_RATIO` times as large as the file,
+        LargerTrace: larger than `max_bytes`.
+        InvalidTrace: damaged, or more than `MAX_RATIO` times as large as the file,
             packed more than `MAX_LAYERS` times, an archive of several files, or a kind that is not read.
     """
     data, packed = raw, size_of(raw)
@@ -108,7 +109,8 @@ def as_utf8(name: str, data: BinaryIO, max_bytes: int) -> BinaryIO:
     `data` is closed unless it is what is returned.
 
     Raises:
-        InvalidTrace: a byte order mark with other bytes behind it, or more than `max_bytes` of UTF-8.
+        LargerTrace: more than `max_bytes` of UTF-8.
+        InvalidTrace: a byte order mark with other bytes behind it.
     """
     head = head_of(data, _HEAD)
     if head.startswith(codecs.BOM_UTF8):
@@ -140,7 +142,7 @@ def _recoded(name: str, data: BinaryIO, encoding: str, max_bytes: int) -> Iterat
             recoded = decoder.decode(piece, final=not piece).encode()
             made += len(recoded)
             if made > max_bytes:
-                raise InvalidTrace(f"{name} expands to more than the limit of {max_bytes:,} bytes.")
+                raise LargerTrace(f"{name} expands to more than the limit of {max_bytes:,} bytes.")
             yield recoded
     except UnicodeError as error:
         raise InvalidTrace(f"{name} begins as {encoding.upper()[:6]} text and holds other bytes.") from error
@@ -184,7 +186,7 @@ def _guarded(name: str, kind: str, chunks: Iterator[bytes], packed: int, max_byt
         for chunk in chunks:
             unpacked += len(chunk)
             if unpacked > max_bytes:
-                raise InvalidTrace(f"{name} expands to more than the limit of {max_bytes:,} bytes.")
+                raise LargerTrace(f"{name} expands to more than the limit of {max_bytes:,} bytes.")
             if unpacked > max(_RATIO_APPLIES_FROM, MAX_RATIO * packed):
                 raise InvalidTrace(f"{name} expands more than {MAX_RATIO} times, which no log does.")
             yield chunk

@@ -1,7 +1,7 @@
 """Files of a site told apart by what is in them, as people who choose several at once send them."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,7 +58,11 @@ class SiteFiles:
 
 
 def read_site_files(
-    files: Iterable[Path], *, zero_at: float | None = None, name: str = ""
+    files: Iterable[Path],
+    *,
+    zero_at: float | None = None,
+    name: str = "",
+    checked: Callable[[Path], None] = lambda _: None,
 ) -> tuple[Site, list[Note], list[Path]]:
     """Return the site that some files make up together, what of them was not understood, and the files that were read.
 
@@ -66,6 +70,7 @@ def read_site_files(
         files: a description in YAML or JSON, or files of Slurm, each told by its contents; those that slurm.conf
             includes lie beside it.
         zero_at, name: as of `read_slurm_site`; a description keeps its own name.
+        checked: is given a description before it is read, and may raise.
 
     Raises:
         InvalidCluster: a file that is none of those, two that are the same, or what is wrong in one.
@@ -73,6 +78,7 @@ def read_site_files(
     files = list(files)
     sorted_out = sort_site_files(files)
     if sorted_out.description is not None:
+        checked(sorted_out.description)
         return read_site_file(sorted_out.description), [], files
     site, notes = read_slurm_site(
         sorted_out.printed,
@@ -165,11 +171,17 @@ def _configuration(texts: Mapping[Path, str]) -> dict[str, Path]:
     """Return slurm.conf and gres.conf among files of configuration, of which the others must be included by them."""
     included = {Path(name).name for text in texts.values() for name in _INCLUDE.findall(text)}
     found: dict[str, Path] = {}
+    parts: dict[str, Path] = {}
     for file, text in texts.items():
-        if unpacked_name(file.name) in included:
+        name = unpacked_name(file.name)
+        if name in included:
+            if parts.setdefault(name, file) is not file:
+                raise InvalidCluster(
+                    f"Two files are called {name}: {parts[name].name} and {file.name}; give one of them."
+                )
             continue
         lines = [line for line in text.splitlines() if _SETTING.match(line)]
-        is_gres = unpacked_name(file.name).lower() == "gres.conf" or all(map(_GRES.match, lines))
+        is_gres = name.lower() == "gres.conf" or all(map(_GRES.match, lines))
         _take(found, "gres" if is_gres else "configuration", file)
     if texts and not found:
         names = ", ".join(file.name for file in texts)
