@@ -143,6 +143,7 @@ SLOW = (
     "engine/test_site_plans.py",
     "engine/test_site_reference.py",
     "engine/test_site_replay.py",
+    "engine/test_site_spans.py",
     "engine/test_slurm_rules.py",
     "engine/test_statistics.py",
     "engine/test_stopping_reference.py",

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from scheduler_sim.engine.contract import Outcome
+from scheduler_sim.engine.kernels.base import BaseKernel
 from scheduler_sim.engine.kernels.records import addresses, readable, record_of_columns
 
 
@@ -24,3 +26,12 @@ def test_a_name_reads_as_one_kind_of_array_in_all_records() -> None:
     for dimensions, dtype in ((2, np.int64), (0, np.int64), (1, np.float64)):
         with pytest.raises(TypeError, match=r"of_test_shape is read as array\(int64, 1d, C\) already"):
             readable("of_test_shape", dimensions, dtype)
+
+
+def test_a_kernel_that_cannot_play_says_so():
+    class Idle(BaseKernel):
+        def outcome(self) -> Outcome:
+            raise AssertionError
+
+    with pytest.raises(NotImplementedError, match="Idle has neither an event loop"):
+        Idle(counts=np.zeros(9, np.int64), clock=np.zeros(2)).advance(until_time=1.0, max_events=1)

@@ -282,28 +282,6 @@ def test_a_reservation_takes_whom_it_lists_and_others_that_name_it_never_start()
     assert set(never.reasons) == {"Access denied to requested reservation"}
 
 
-@pytest.mark.parametrize("policy", ["fcfs", "fcfs+easy", "slurm"])
-@pytest.mark.parametrize("way", ["by a rule", "as listed"])
-def test_tasks_wait_for_the_next_time_of_their_reservation(policy, way):
-    document = read_site(RULED).as_json()
-    first = {"name": "class", "start_time": 600.0, "end_time": 1200.0, "hosts": "n[01-02]"}
-    again = {"name": "second", "start_time": 4200.0, "end_time": 4800.0, "hosts": "n[01-02]", "called": "class"}
-    by_rule = [{**first, "start_time": -3000.0, "end_time": -2400.0, "repeat_times": [3600.0]}]
-    document["reservations"] = by_rule if way == "by a rule" else [first, again]
-    workload = Workload.from_columns(
-        arrival_time=[0.0, 900.0, 1000.0, 1300.0],
-        runtime=[100.0, 100.0, 100.0, 100.0],
-        duration_estimate=[300.0, 240.0, 300.0, 600.0],
-        cpus=np.ones(4),
-        user=["ann"] * 4,
-        group=["one"] * 4,
-        requests=Requests.blank(4, reservation=Labels.from_texts(["class"] * 4)),
-    )
-    start = playable(policy, workload, Site.from_json(document)).outcome().start_time
-    # The third has no room before the end of the first time; the last one fits the whole of the second just so.
-    assert (start // 60).tolist() == [10, 15, 70, 70]
-
-
 def test_waiting_tasks_have_slurms_own_reasons():
     site, workload = read_site(RULED), ruled_jobs(7, 300)
     left, *_ = fit_to_site(workload, site, on_oversize="drop")

@@ -173,6 +173,9 @@ def test_a_contradiction_in_files_of_slurm_is_named_with_its_line(
         read_site_files(written(tmp_path, files))
 
 
+RESERVED = ("groups:", "- {hosts: a1, cores: 4}", "reservations:")
+
+
 @pytest.mark.parametrize(
     ("lines", "sentence"),
     [
@@ -191,6 +194,30 @@ def test_a_contradiction_in_files_of_slurm_is_named_with_its_line(
         (
             ["groups:", "- {hosts: a1, cores: 4}", "reservations:", "- {name: r, start_time: 5, end_time: 1}"],
             r"line 4: reservations\[0\].end_time: Reservation r ends before it starts",
+        ),
+        (
+            [*RESERVED, "- {name: r, start_time: 0, end_time: 90, repeat_times: [100, 60]}"],
+            r"line 4: reservations\[0\].repeat_times: Reservation r begins again 60 s after its start, and",
+        ),
+        (
+            [*RESERVED, "- {name: r, start_time: -1.0e+18, end_time: -1.0e+18, repeat_times: [60]}"],
+            r"line 4: reservations\[0\].start_time: Reservation r comes again, and starts more than 1e\+11 s from",
+        ),
+        (
+            [
+                *RESERVED,
+                "- {name: r, start_time: 0, end_time: 100}",
+                "- {name: s, start_time: 20, end_time: 50, called: r}",
+            ],
+            r"line 5: reservations\[1\].start_time: Reservation s begins after r, before that is over, and both are",
+        ),
+        (
+            [
+                *RESERVED,
+                "- {name: s, start_time: 200, end_time: 250, called: r}",
+                "- {name: r, start_time: 0, end_time: 100, repeat_times: [300]}",
+            ],
+            r"line 4: .*Reservation s begins after r, which comes again without end, and both are called r",
         ),
         (
             ["groups:", "- {hosts: a1, cores: 4}", "accounts:", "- {name: a, user: ann}"],

@@ -71,6 +71,7 @@ def _of_site(site: Site, low: float, high: float) -> Iterable[Area]:
         for node in site.numbers(one.hosts):
             yield Area(node, one.start_time, end, "outage", one.reason or "outage")
     for kept in site.reservations:
-        for begin, end in kept.spans(high):
-            for node in site.numbers(kept.hosts) if end > low else ():
+        nodes = site.numbers(kept.hosts)
+        for begin, end in kept.spans(high, low):
+            for node in nodes if end > low else ():
                 yield Area(node, begin, end, "reservation", f"reservation {kept.asked_as}")

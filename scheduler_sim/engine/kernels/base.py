@@ -95,8 +95,9 @@ class BaseKernel(ABC):
         self._play(until_time, max_events)
 
     def _play(self, until_time: float, max_events: int) -> None:
-        if self._advance is not None:
-            self._advance(until_time, max_events)
+        if self._advance is None:
+            raise NotImplementedError(f"{type(self).__name__} has neither an event loop nor a way of its own to play.")
+        self._advance(until_time, max_events)
 
     @property
     def full(self) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import cycle
+from math import floor, inf
 from typing import Annotated, Literal
 
 import msgspec
@@ -16,6 +17,9 @@ Weight = Annotated[int, Meta(ge=0)]
 PreemptMode = Literal["off", "cancel", "requeue", "suspend", "gang"]
 Resources = dict[str, Amount]
 """Amounts by resource: cpu, node, mem (MB), gres/gpu, gres/gpu:TYPE ..."""
+
+INACCURACY = 0.001
+"""Seconds by which sums and differences of instants may be off."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -215,9 +219,17 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         """What jobs name."""
         return self.called or self.name
 
-    def spans(self, until: float) -> Iterator[tuple[float, float]]:
-        """Yield when it begins and ends, the first time and again while it begins before `until`."""
+    def spans(self, until: float, since: float = -inf) -> Iterator[tuple[float, float]]:
+        """Yield when it begins and ends, the first time and again while it begins before `until`.
+
+        Args:
+            since: turns of `repeat_times` that are over by then are left out, all but the last of them.
+        """
         begin, end = self.start_time, self.end_time
+        turn = sum(self.repeat_times)
+        if turn and since > end:
+            over = floor((since - end) / turn) * turn if since < inf else 0.0
+            begin, end = begin + over, end + over
         yield begin, end
         for gap in cycle(self.repeat_times):
             begin, end = begin + gap, end + gap

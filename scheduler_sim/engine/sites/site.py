@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Literal
 
 import msgspec
@@ -18,6 +19,9 @@ from scheduler_sim.engine.clusters.hosts import LARGEST_NODES, expand_hosts, mos
 from scheduler_sim.engine.clusters.topology import Topology
 from scheduler_sim.engine.errors import InvalidCluster, InvalidSite
 from scheduler_sim.engine.sites import parts
+
+FARTHEST = 1e11
+"""Seconds from time 0 within which a reservation that comes again starts."""
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -130,6 +134,14 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             if not reservation.end_time >= reservation.start_time:
                 sentence = f"Reservation {reservation.name} ends before it starts."
                 raise InvalidSite(sentence, f"reservations[{number}].end_time")
+            _check_repeats(reservation, f"reservations[{number}]")
+        for again in self.reserved:
+            for before, after in pairwise(sorted(again, key=lambda one: (one.start_time, one.end_time))):
+                if before.repeat_times or after.start_time < before.end_time:
+                    path = f"reservations[{self.reservations.index(after)}].start_time"
+                    over = "which comes again without end" if before.repeat_times else "before that is over"
+                    sentence = f"Reservation {after.name} begins after {before.name}, {over}, and both are called"
+                    raise InvalidSite(f"{sentence} {after.asked_as}.", path)
         for number, outage in enumerate(self.outages):
             with _at(f"outages[{number}].hosts"):
                 self.numbers(outage.hosts)
@@ -280,6 +292,22 @@ def _at(path: str) -> Iterator[None]:
         yield
     except InvalidCluster as error:
         raise InvalidSite(str(error), path) from None
+
+
+def _check_repeats(one: parts.Reservation, path: str) -> None:
+    """Refuse a reservation that begins again before it is over, or so long ago that its times are not exact.
+
+    Raises:
+        InvalidSite: the sentence names it.
+    """
+    if one.repeat_times and not abs(one.start_time) <= FARTHEST:
+        sentence = f"Reservation {one.name} comes again, and starts more than {FARTHEST:.0e} s from time 0."
+        raise InvalidSite(sentence, f"{path}.start_time")
+    if any(gap + parts.INACCURACY < one.end_time - one.start_time for gap in one.repeat_times):
+        sentence = (
+            f"Reservation {one.name} begins again {min(one.repeat_times):,.15g} s after its start, and lasts longer."
+        )
+        raise InvalidSite(sentence, f"{path}.repeat_times")
 
 
 def _unique(what: str, part: str, names: Sequence[str]) -> None:

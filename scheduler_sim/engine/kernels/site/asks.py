@@ -24,7 +24,8 @@ class Asks:
     Attributes:
         kinds: shape (k,), records as `KIND` says.
         masks: shape (k, words): the nodes that could hold it. suits: those of its partition, features and size, with
-            whatever GPUs.
+            whatever GPUs. within: seconds of the longest time of the reservation that the task names, of those in which
+            it fits on the nodes; -1 where it fits in none, infinite where it names none.
         first: shape (n + 1,): the entries of task i are `first[i]` to `first[i + 1]`, in the order of its partitions.
         kind, limit: of each entry: its kind, and the seconds for which it may run.
         reason: shape (n,), why a task without entries can never start, else 0.
@@ -35,6 +36,7 @@ class Asks:
     kinds: Any
     masks: IntArray
     suits: IntArray
+    within: FloatArray
     first: IntArray
     kind: IntArray
     limit: FloatArray
@@ -174,6 +176,7 @@ def _expand(
         kinds=kinds,
         masks=builder.words(builder.masks),
         suits=builder.words(builder.suits),
+        within=np.array(builder.within, np.float64),
         first=np.concatenate(([0], np.cumsum(kept))).astype(np.int64),
         kind=kind[allowed],
         limit=limit[allowed],

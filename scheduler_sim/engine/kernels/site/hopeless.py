@@ -1,4 +1,7 @@
-"""What keeps a task from ever starting on a site: what it asks for, and limits that are too small for it alone."""
+"""What keeps a task from ever starting on a site: what it asks for, and limits that are too small for it alone.
+
+Also a reservation that it names and fits in at none of its times.
+"""
 
 import numpy as np
 
@@ -18,6 +21,7 @@ from scheduler_sim.engine.kernels.site.people import ancestry
 from scheduler_sim.engine.kernels.site.reasons import CODES, NO_REASON
 from scheduler_sim.engine.kernels.site.state import COUNTED, CPU, GPU, MEMORY, METERED, NODE
 from scheduler_sim.engine.sites import Limits, Site
+from scheduler_sim.engine.sites.parts import INACCURACY
 from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray, Workload
 
 _WALL = {"qos": "QOSMaxWallDurationPerJobLimit", "account": "AssocMaxWallDurationPerJobLimit"}
@@ -31,8 +35,8 @@ def never_reasons(workload: Workload, site: Site, asked: Asks) -> IntArray:
     if not len(entry_task):
         return asked.reason.copy()
     why = _over_limits(workload, site, asked, entry_task)
-    others = _over_job_limits(site, asked, entry_task)
-    why = np.where(why == NO_REASON, others, why)
+    for others in (_over_job_limits(site, asked, entry_task), _outside(site, asked)):
+        why = np.where(why == NO_REASON, others, why)
     possible = np.zeros(len(workload), bool)
     possible[entry_task[why == NO_REASON]] = True
     reason = asked.reason.copy()
@@ -100,6 +104,16 @@ def _over_lasting(
             over |= (first == USED) & (most <= 0) & (minutes[:, resource] > 0)
             why[over & (why == NO_REASON)] = words[counter * size + resource]
     return why
+
+
+def _outside(site: Site, asked: Asks) -> IntArray:
+    """Return why each entry fits in no time of the reservation that its task names, by its nodes or its limit."""
+    part, within = asked.kinds["part"][asked.kind], asked.within[asked.kind]
+    longest = np.array([np.inf if one.max_time is None else one.max_time for one in site.partitions], np.float64)
+    # A task of no known limit is stopped by Slurm when its partition's is over.
+    is_short = np.minimum(asked.limit, longest[part]) > within + INACCURACY
+    why = np.where(within < 0, CODES["BadConstraints"], CODES["Reservation"])
+    return np.where(is_short | (within < 0), why, NO_REASON)
 
 
 def _over_job_limits(site: Site, asked: Asks, entry_task: IntArray) -> IntArray:

@@ -51,18 +51,16 @@ class Builder:
         self.cpu, self.gpus, self.memory = groups.cpu[group], groups.gpus[group], groups.memory[group]
         self.group = group
         self.partitions = {one.name: number for number, one in enumerate(site.partitions)}
-        self.nodes = []
-        for one in site.partitions:
-            members = np.zeros(len(group), bool)
-            members[list(site.numbers(one.hosts))] = True
-            self.nodes.append(members)
+        self.nodes = [self._set(one.hosts) for one in site.partitions]
         self.kinds: list[tuple[int, ...]] = []
         self.masks: list[BoolArray] = []
         self.suits: list[BoolArray] = []
+        self.within: list[float] = []
         self._number: dict[tuple[Any, ...], tuple[int, int]] = {}
         self.dealings: dict[int, IntArray] = {}
         self.dealt: list[int] = []
         self._offers: dict[tuple[int, ...], int] = {}
+        self._reserved: dict[str, list[tuple[BoolArray, float]]] = {}
 
     def words(self, sets: list[BoolArray]) -> IntArray:
         """Return sets of nodes as words of 64 bits, shape (sets, words)."""
@@ -118,11 +116,9 @@ class Builder:
             allowed &= np.array(typed, bool)[self.group]
             if said["rated"]:
                 allowed &= np.array([one == "1" for one in said["rated"]])[self.group]
+        reserved = self._times(said["reservation"])
         if said["reservation"]:
-            inside = np.zeros(len(self.group), bool)
-            for reserved in self.site.reservations_called(said["reservation"]):
-                inside[list(self.site.numbers(reserved.hosts))] = True
-            allowed &= inside
+            allowed &= np.logical_or.reduce([members for members, _ in reserved])
         recorded = self._members(said["recorded_nodes"])
         if recorded is not None:
             if (recorded & ~self.nodes[number]).any():
@@ -142,10 +138,7 @@ class Builder:
             return -1, CODES["PartitionNodeLimit"]
         if shape["most"] < shape["least"]:
             return -1, CODES["PartitionNodeLimit"]
-        if usable.sum() < shape["least"]:
-            return -1, CODES["BadConstraints"]
-        largest = np.sort(room[usable])[::-1][: shape["most"]]
-        if largest.sum() < shape["units"] * shape["size"]:
+        if not _hold(room[usable], shape):
             return -1, CODES["BadConstraints"]
         shape["dealt"] = -1
         if recorded is not None and ask["dealing"]:
@@ -158,10 +151,27 @@ class Builder:
         shape["offer"] = self._offer(number, shape, shape["each"])
         shape["must_offer"] = self._offer(number, shape, shape["must"])
         self.masks.append(usable)
+        lasting = [seconds for members, seconds in reserved if _hold(room[usable & members], shape)]
+        self.within.append(max(lasting, default=-1.0) if said["reservation"] else np.inf)
         least = np.minimum(shape["size"], ANY_NUMBER) * max(shape["per_node"], 1) * shape["grain"]
         self.suits.append(suits & (self.cpu >= least) & (self.memory >= max(shape["memory"], shape["each_memory"])))
         self.kinds.append((number, *(shape[name] for name in _FIELDS)))
         return len(self.kinds) - 1, NO_REASON
+
+    def _times(self, name: str) -> list[tuple[BoolArray, float]]:
+        """Return the nodes and the seconds of each time of a reservation, one for those that repeat; none of none."""
+        if name not in self._reserved:
+            found = self.site.reservations_called(name) if name else ()
+            sets = {hosts: self._set(hosts) for hosts in {one.hosts for one in found}}
+            times = {(one.hosts, one.end_time - one.start_time) for one in found}
+            self._reserved[name] = [(sets[hosts], seconds) for hosts, seconds in times]
+        return self._reserved[name]
+
+    def _set(self, hosts: str) -> BoolArray:
+        """Return the nodes of a host list, shape (nodes,)."""
+        members = np.zeros(len(self.group), bool)
+        members[list(self.site.numbers(hosts))] = True
+        return members
 
     def _offer(self, part: int, shape: dict[str, int], each: int) -> int:
         """Return the number of what decides how much a node offers; tasks of a partition count where it is limited."""
@@ -183,13 +193,10 @@ class Builder:
         if not hosts:
             return None
         try:
-            numbers = self.site.numbers(hosts)
+            return self._set(hosts)
         except InvalidCluster:
             # The log is of another machine: its nodes say nothing here.
             return None
-        members = np.zeros(len(self.group), bool)
-        members[list(numbers)] = True
-        return members
 
     def _shape(self, partition: Partition, ask: dict[str, int], allowed: BoolArray) -> dict[str, int]:
         """Return the fields of `KIND` beside the partition."""
@@ -311,6 +318,12 @@ _SHAPE = (
     "cpus", "gpus", "memory", "nodes", "most", "tasks", "cores", "per_node", "node_gpus", "core_memory",
     "node_memory", "exclusive", "dealing",
 )  # fmt: skip
+
+
+def _hold(room: IntArray, shape: dict[str, int]) -> bool:
+    """Tell whether nodes, which are empty and offer `room` grains each, could hold a task."""
+    largest = np.sort(room)[::-1][: shape["most"]]
+    return len(room) >= shape["least"] and int(largest.sum()) >= shape["units"] * shape["size"]
 
 
 def _not_taken(partition: Partition, account: str, qos: str) -> int:
