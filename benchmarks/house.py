@@ -15,7 +15,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.project import ROOT
+
 TOPS = tuple(str(ROOT / top) + os.sep for top in ("apps", "scheduler_sim"))
 
 
@@ -31,7 +32,7 @@ def entered(folder: Path) -> set[str]:
 
     os.environ |= {"VAR_DIR": str(folder), "DATABASE_URL": "", "REDIS_URL": "", "CELERY_BROKER_URL": ""}
     os.environ["DJANGO_SETTINGS_MODULE"] = "scheduler_sim.settings"
-    (folder / "numba").symlink_to(ROOT / "var" / "numba")
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / "var" / "numba"))
     django.setup()
     from django.core.management import call_command
 

@@ -12,16 +12,13 @@ What is stored stays in the database, which should be one for this alone.
 import importlib
 import io
 import os
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from benchmarks.project import described
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "scheduler_sim.settings")
 
 STAGES = ("import", "read from the database", "read from its file", "play", "store", "figures", "page, again")

@@ -72,7 +72,9 @@ def policies_with(order):
 
 @pytest.mark.parametrize("order", ORDERS_BLIND, ids=lambda order: order.name)
 def test_no_policy_sees_a_run_time_before_its_end(order):
-    found, played = leaks(policies_with(order), WORLDS)
+    policies = policies_with(order)
+    # Each meets a world at least.
+    found, played = leaks(policies, max(WORLDS, len(policies)))
     assert found == []
     assert played > WORLDS // 2
 

@@ -23,6 +23,9 @@ from tests.engine.pool_cases import (
     with_scores,
 )
 
+MANY = depth.cases(8_000)
+"""Jobs of a workload that a plain loop plays beside the kernel."""
+
 thorough = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -75,7 +78,7 @@ def test_kernel_equals_reference_where_run_times_are_predicted(backfill, case, o
 @pytest.mark.parametrize("backfill", ["easy(order=sjf)", "easy(order=unicep)", *PREDICTING])
 @pytest.mark.parametrize("order", ["fcfs", "wfp3"])
 def test_kernel_equals_reference_on_many_jobs_of_few_users(order, backfill):
-    workload = lognormal_workload(500, 64, 1.1, seed=4, estimate_factor=30.0)
+    workload = lognormal_workload(depth.cases(500), 64, 1.1, seed=4, estimate_factor=30.0)
     users = [str(number) for number in np.random.default_rng(2).integers(0, 9, len(workload))]
     workload = replace(workload, user=Labels.from_texts(users))
     assert_equals_reference(Simulation(workload, pool(64), parse_policy(f"{order}+{backfill}")))
@@ -104,7 +107,7 @@ def test_conservative_equals_reference_where_queues_are_deep(order, processors, 
 @pytest.mark.parametrize("backfill", ["none", "list", "easy"])
 @pytest.mark.parametrize("order", ["fcfs", "sjf", "wfp3", "unicep"])
 def test_kernel_equals_plain_loop_on_many_jobs(order, backfill, load):
-    workload = lognormal_workload(8_000, 128, load, seed=3, estimate_factor=4.0)
+    workload = lognormal_workload(MANY, 128, load, seed=3, estimate_factor=4.0)
     policy = parse_policy(f"{order}+{backfill}")
     simulation = Simulation(workload, pool(128), policy)
     simulation.advance()
@@ -128,8 +131,8 @@ def scores_few(generator, length):
 @pytest.mark.parametrize(("draw", "load"), [(scores_near, 1.2), (scores_far, 0.9), (scores_few, 1.2)])
 @pytest.mark.parametrize("backfill", ["none", "list", "easy"])
 def test_kernel_equals_plain_loop_where_scores_cross_often(backfill, draw, load):
-    workload = lognormal_workload(8_000, 256, load, seed=6, estimate_factor=3.0)
-    base, slope = draw(np.random.default_rng(5), 8_000)
+    workload = lognormal_workload(MANY, 256, load, seed=6, estimate_factor=3.0)
+    base, slope = draw(np.random.default_rng(5), MANY)
     given_scores = [
         with_scores(workload, pool(256), backfill, Options(), Scores(base=base, slope=slope)) for _ in range(2)
     ]

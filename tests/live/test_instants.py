@@ -19,6 +19,7 @@ from apps.results.services import stretches_store
 from apps.results.stretches import pack_keys, unpack_keys
 from apps.tasks.stored_tasks import load_tasks
 from scheduler_sim.engine.workloads.workload import FloatArray
+from tests import depth
 from tests.files import written
 from tests.workloads import random_trace
 
@@ -138,7 +139,8 @@ def test_an_instant_asked_alone_is_that_of_its_stretch(
         times = times_of(run)
         between = (times[1:] + times[:-1]) / 2
         # Other instants from files than from rows.
-        chosen = (*times[6 * filed :: 12].tolist(), *between[10 * filed :: 20].tolist())
+        at, amid = depth.apart(12), depth.apart(20)
+        chosen = (*times[at // 2 * filed :: at].tolist(), *between[amid // 2 * filed :: amid].tolist())
         for time in (times[0] - 1, times[-1] + 1, *chosen):
             alone = run_instant(run, float(time), scheduler)
             together = instants.InstantReader(run, scheduler).at(float(time))
@@ -182,7 +184,7 @@ def test_events_follow_one_another_and_are_those_of_the_placements(
             found = reader.at(time)
             assert (found.previous_time, found.next_time) == (before, after), (scheduler, time)
         # In any order, and between events.
-        for place in np.random.default_rng(3).permutation(len(every) - 1)[:40].tolist():
+        for place in np.random.default_rng(3).permutation(len(every) - 1)[: depth.cases(40)].tolist():
             between = reader.at((every[place] + every[place + 1]) / 2)
             assert (between.previous_time, between.next_time) == (every[place], every[place + 1])
         low, high = every[5], every[25]
@@ -198,7 +200,7 @@ def test_events_follow_one_another_and_are_those_of_the_placements(
 def test_a_plan_that_goes_back_too_far_is_not_made_up(run: Run, finely: None, monkeypatch: pytest.MonkeyPatch) -> None:
     in_small_stretches(run)
     monkeypatch.setattr(instants_read, "STRETCHES_BACK", 1)
-    told = {run_instant(run, float(time), "sjf+conservative").unexplained for time in times_of(run)[::3]}
+    told = {run_instant(run, float(time), "sjf+conservative").unexplained for time in times_of(run)[:: depth.apart(3)]}
     assert "" in told
     assert any(text.startswith("The plan of sjf+conservative goes back to before") for text in told)
 
