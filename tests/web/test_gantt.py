@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.dashboard.schedule import areas
 from apps.dashboard.schedule.colouring import classes
 from apps.dashboard.schedule.gantt import Gantt
 from scheduler_sim.display.appearance import COLOURS
@@ -15,6 +16,7 @@ from scheduler_sim.engine.clusters.away import away_spans
 from scheduler_sim.engine.clusters.cluster import Outage
 from scheduler_sim.engine.clusters.failures import Failure, FailureModel
 from scheduler_sim.engine.numerics.rows import processors_taken, rows_needed
+from scheduler_sim.engine.sites import Site
 from tests.web.conftest import make_run
 
 
@@ -143,3 +145,17 @@ def test_nodes_are_away_when_their_group_says_so_and_when_they_fail():
     assert drawn
     assert all(one.end_time - one.start_time <= 1_800 + 1e-6 for one in drawn)
     assert drawn == [one for one in away_spans(cluster, [], begin=0.0, seed=7, until_time=50_000.0) if one.node == 3]
+
+
+def test_reservations_that_come_again_are_drawn_where_they_meet_the_chart_and_not_too_many(monkeypatch):
+    kept = {"name": "r", "start_time": -1e9, "end_time": -1e9 + 600, "hosts": "n[2-3]", "repeat_times": [3600.0]}
+    site = Site.from_json({"name": "s", "groups": [{"hosts": "n[1-3]", "cores": 4}], "reservations": [kept]})
+    found = areas.of_site(site, 1000.0, 8000.0)
+    assert [(one.node, one.start_time, one.end_time) for one in found or ()] == [
+        (1, 800.0, 1400.0),
+        (2, 800.0, 1400.0),
+        (1, 4400.0, 5000.0),
+        (2, 4400.0, 5000.0),
+    ]
+    monkeypatch.setattr(areas, "SITE_AREAS", 3)
+    assert areas.of_site(site, 1000.0, 8000.0) is None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from apps.dashboard.schedule.placements import Placements
 from apps.live.play.configuration import RunConfiguration
@@ -16,6 +17,9 @@ AREAS_SHOWN = 2_000
 
 FAILURES_DRAWN = 50_000
 """So many failures are drawn again for a chart at the most; with more expected, none are."""
+
+SITE_AREAS = 200_000
+"""So many times of nodes that a site's outages and reservations take are looked at for a chart at the most."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Area:
 
 
 def areas(run: Run, placed: Placements, low: float, high: float, begin_time: float | None = None) -> list[Area] | None:
-    """Return what lies between `low` and `high`, by node and time; None where nodes fail too often to be drawn.
+    """Return what lies between `low` and `high`, by node and time; None where there are too many to be drawn.
 
     Args:
         begin_time: the first arrival of the run, by default that of what is placed; failures are drawn from it on.
@@ -53,7 +57,10 @@ def areas(run: Run, placed: Placements, low: float, high: float, begin_time: flo
     found = list(_away(cluster, configuration, begin, high))
     site = played_site(configuration)
     if site is not None:
-        found += _of_site(site, low, high)
+        taken = of_site(site, low, high)
+        if taken is None:
+            return None
+        found += taken
     seen = [one for one in found if one.start_time < high and one.end_time > low]
     return sorted(seen, key=lambda one: (one.node, one.start_time, one.kind))
 
@@ -63,6 +70,13 @@ def _away(cluster: engine.Cluster, configuration: RunConfiguration, begin: float
     for one in away_spans(cluster, listed, begin=begin, seed=configuration.seed, until_time=high):
         kind = "failure" if one.failed else "outage"
         yield Area(one.node, one.start_time, one.end_time, kind, kind)
+
+
+def of_site(site: Site, low: float, high: float) -> list[Area] | None:
+    """Return what a site's outages and reservations take between two instants; None where it is too much to draw."""
+    seen = (one for one in _of_site(site, low, high) if one.start_time < high and one.end_time > low)
+    found = list(islice(seen, SITE_AREAS + 1))
+    return None if len(found) > SITE_AREAS else found
 
 
 def _of_site(site: Site, low: float, high: float) -> Iterable[Area]:

@@ -229,7 +229,7 @@ def _finding(run: Run, held: Spans, shown: IntArray, *, pool: bool, colours: Col
 
 def _of_areas(away: list[Area], *, uncounted: bool) -> str:
     if uncounted:
-        return " Nodes fail too often for their failures to be drawn."
+        return " Nodes fail or are reserved too often for that to be drawn."
     if not away:
         return ""
     kinds = sorted({one.kind for one in away})
