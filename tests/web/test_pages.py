@@ -11,13 +11,15 @@ from apps.dashboard.schedule.task_story import told as told_of
 from apps.live.models import SimulationState
 from apps.metrics.models import Metric
 from apps.results.models import Run, Study
-from apps.tasks.models import Task, WorkloadImport
+from apps.tasks.models import Task, TaskRequest, Workload, WorkloadImport
+from apps.tasks.sites.services import site_store
 from apps.training.models import PolicySearch, TrainedModel
 from scheduler_sim.background.claims import identity
 from scheduler_sim.background.models import Job
 from scheduler_sim.engine.measuring.figures import FIGURES
 from scheduler_sim.engine.measuring.metrics import Summary
 from scheduler_sim.engine.policies.order import ORDERS
+from scheduler_sim.engine.sites import Site
 from tests.web.conftest import client_that_controls_runs, make_run
 
 pytestmark = pytest.mark.django_db
@@ -346,6 +348,35 @@ def test_a_task_shows_what_it_takes_on_every_group_of_nodes_that_can_hold_it(cli
 def test_a_task_shows_what_policies_of_the_run_are_told(estimates, stated, kind, told):
     run = Run(configuration={"estimates": estimates}, cautions=[{"kind": kind}])
     assert told_of(run, Task(runtime=60.0, duration_estimate=stated)) == told
+
+
+@pytest.mark.parametrize(
+    ("stated", "partitions", "told"),
+    [
+        ({"duration_estimate": 90.0}, "", "90.0 s"),
+        ({"queue": "day"}, "", "60.0 min, by its partition"),
+        ({}, "", "60.0 min, by its partition"),
+        ({"queue": "day"}, "week, day", "2.00 h or 60.0 min, by its partitions"),
+        ({"queue": "free"}, "", "60.0 s, as it runs"),
+        ({}, "day,free", ""),
+        ({"queue": "gone"}, "", "60.0 s, as it runs"),
+    ],
+)
+def test_a_task_of_a_site_shows_what_its_partition_gives_where_it_states_nothing(stated, partitions, told):
+    described = [
+        {"name": "free"},
+        {"name": "day", "is_default": True, "default_time": 3600, "max_time": 86_400},
+        {"name": "week", "max_time": 7200},
+    ]
+    document = {"name": "parted", "groups": [{"hosts": "n1", "cores": 4}], "partitions": described}
+    site, _ = site_store(site=Site.from_json(document))
+    configuration = {"policies": ["fcfs"], "site": site.reference}
+    run = Run(configuration=configuration, site=site, cautions=[{"kind": "perfect_estimates"}])
+    workload = Workload.objects.create(name="of one", source="csv", task_count=1)
+    task = Task.objects.create(workload=workload, task_id=1, arrival_time=0, runtime=60, size=1, **stated)
+    if partitions:
+        TaskRequest.objects.create(task=task, partitions=partitions)
+    assert told_of(run, task) == told
 
 
 def test_a_split_task_shows_every_fraction_that_a_policy_chose(client):

@@ -11,10 +11,10 @@ from apps.dashboard.schedule.around import MOST_AT_ONCE, placements_between, pla
 from apps.dashboard.schedule.placements import Placements
 from apps.dashboard.schedule.task_electricity import task_electricity
 from apps.live.play.configuration import RunConfiguration
-from apps.live.play.sites import host_list, node_names
+from apps.live.play.sites import host_list, node_names, played_site
 from apps.live.play.task_electricity import Electricity
 from apps.results.models import Attempt, GangBlock, Run, SchedulerResult
-from apps.tasks.models import Task
+from apps.tasks.models import Task, TaskRequest
 from scheduler_sim.display.formatting import duration
 from scheduler_sim.engine import Cluster, parse_policy
 from scheduler_sim.engine.codes import CONSERVATIVE, EASY, NOT_PLANNED
@@ -193,10 +193,31 @@ def told(run: Run, task: Task) -> str:
         return duration(estimates.factor * task.runtime)
     if task.duration_estimate is not None:
         return duration(task.duration_estimate)
+    if (of_site := _told_on_site(run, task)) is not None:
+        return of_site
     cautions = {caution["kind"] for caution in run.cautions}
     if "perfect_estimates" in cautions:
         return f"{duration(task.runtime)}, as it runs"
     return "the largest of its queue or of all" if "unknown_estimates" in cautions else ""
+
+
+def _told_on_site(run: Run, task: Task) -> str | None:
+    """Return what a site's partitions give a task that states nothing, empty where that is not told.
+
+    None without a site, and where they give nothing.
+    """
+    site = None if run.site_id is None else played_site(RunConfiguration.from_json(run.configuration))
+    if site is None:
+        return None
+    names = TaskRequest.objects.filter(task_id=task.pk).values_list("partitions", flat=True).first() or task.queue
+    asked = [site.partitions[number] for number in site.partitions_asked(names)]
+    limits = [one.max_time if one.default_time is None else one.default_time for one in asked]
+    known = [limit for limit in limits if limit is not None]
+    if not known:
+        return None
+    if len(known) < len(limits):
+        return ""
+    return f"{' or '.join(dict.fromkeys(map(duration, known)))}, by its partition{'s'[: len(asked) > 1]}"
 
 
 def _widths(run: Run, task: Task, attempts: list[Attempt], clock: Clock) -> tuple[list[Width], int]:

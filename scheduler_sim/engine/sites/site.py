@@ -66,6 +66,20 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """The name of every node, in the cluster's numbering."""
         return tuple(name for group in self.nodes for name in expand_hosts(group.hosts))
 
+    def partitions_asked(self, names: str) -> tuple[int, ...]:
+        """Return the numbers of the partitions that a task may run in.
+
+        Args:
+            names: with commas between them. Unknown ones are passed over; the default stands for none, and the only
+                partition for any.
+        """
+        asked = [name.strip() for name in names.split(",") if name.strip()]
+        known = {one.name: number for number, one in enumerate(self.partitions)}
+        found = tuple(dict.fromkeys(known[name] for name in asked if name in known))
+        if found or (asked and len(self.partitions) > 1):
+            return found
+        return (next((number for number, one in enumerate(self.partitions) if one.is_default), 0),)
+
     def numbers(self, hosts: str) -> tuple[int, ...]:
         """Return the numbers of the nodes of a host list, ascending; ALL for every node.
 

@@ -50,7 +50,6 @@ class Builder:
         groups, group = NodeGroups.of(site.cluster), site.cluster.group_of_nodes()
         self.cpu, self.gpus, self.memory = groups.cpu[group], groups.gpus[group], groups.memory[group]
         self.group = group
-        self.partitions = {one.name: number for number, one in enumerate(site.partitions)}
         self.nodes = [self._set(one.hosts) for one in site.partitions]
         self.kinds: list[tuple[int, ...]] = []
         self.masks: list[BoolArray] = []
@@ -70,14 +69,11 @@ class Builder:
         """Return the kinds of an ask in the partitions that take it, and why none does."""
         if ask["refusal"]:
             return [], ask["refusal"]
-        names = [name.strip() for name in (said["partitions"] or said["queue"]).split(",") if name.strip()]
-        numbers = [self.partitions[name] for name in names if name in self.partitions]
-        if not numbers and names and len(self.site.partitions) > 1:
-            return [], CODES["InvalidPartition"]
+        numbers = self.site.partitions_asked(said["partitions"] or said["queue"])
         if not numbers:
-            numbers = [next((at for at, one in enumerate(self.site.partitions) if one.is_default), 0)]
+            return [], CODES["InvalidPartition"]
         found, why = [], NO_REASON
-        for number in dict.fromkeys(numbers):
+        for number in numbers:
             kind, reason = self._entry(number, ask, said)
             if reason == NO_REASON:
                 found.append(kind)
