@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Request, Response
 
 PASSWORD = "an-orange-cat-42"
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+CHARTS = ROOT / "node_modules" / "echarts" / "dist" / "echarts.esm.min.mjs"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -82,14 +85,33 @@ class Site:
         self._log.close()
 
 
+@pytest.fixture
+def axe() -> str:
+    """Give the source of axe; without it the tests are skipped, or fail under REQUIRE_BROWSER=1."""
+    if not AXE.is_file():
+        _missing("axe-core is not installed (npm ci does).")
+    return AXE.read_text()
+
+
+@pytest.fixture
+def charts() -> Path:
+    """Give what draws the charts; without it the tests are skipped, or fail under REQUIRE_BROWSER=1."""
+    if not CHARTS.is_file():
+        _missing("The charts are not installed (npm ci does).")
+    return CHARTS
+
+
 @pytest.fixture(scope="package")
 def browser() -> Iterator["Browser"]:
     """Give a headless Chromium; without one the tests are skipped, or fail under REQUIRE_BROWSER=1."""
     chromium = find_chromium()
     if chromium is None:
         _missing("There is no Chromium (make browser installs it), so the pages are not looked at.")
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (make test does).")
-    with playwright.sync_playwright() as driver:
+    if find_spec("playwright") is None:
+        _missing("Playwright is not installed (make test does).")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
         instance = driver.chromium.launch(executable_path=chromium, args=list(FLAGS))
         yield instance
         instance.close()

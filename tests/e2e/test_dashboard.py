@@ -8,13 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
-
-CHARTS = ROOT / "node_modules" / "echarts" / "dist" / "echarts.esm.min.mjs"
-AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-
-needs_axe = pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed (npm ci does).")
-needs_charts = pytest.mark.skipif(not CHARTS.is_file(), reason="The charts are not installed (npm ci does).")
+needs_axe = pytest.mark.usefixtures("axe")
+needs_charts = pytest.mark.usefixtures("charts")
 
 
 @needs_charts

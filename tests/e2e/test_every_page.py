@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.conftest import Site, Visit
-from tests.e2e.test_dashboard import AXE, needs_axe
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Response
+    from playwright.sync_api import Browser, Page, ViewportSize
+
+DESK: "ViewportSize" = {"width": 1280, "height": 720}
+PHONE: "ViewportSize" = {"width": 390, "height": 844}
 
 PAGES = (
     "/",
@@ -42,9 +44,9 @@ PAGES = (
     "/policies/sjf+easy/",
     "/policies/hybrid_ml/",
     "/training/",
-    "/accounts/login/",
     "/help/metrics/",
 )
+VISITORS_PAGES = ("/accounts/login/", "/", "/runs/1/")
 SIGNED_IN_PAGES = (
     "/runs/new/",
     "/studies/new/",
@@ -69,44 +71,49 @@ def signed_in(browser: "Browser", site: Site) -> dict[str, Any]:
     return {"storage_state": state, "color_scheme": "light"}
 
 
-def look_at(one: Visit, path: str) -> "Response":
-    """Open a page that shows no error, has no serious fault in light or dark that axe finds, and fits a phone."""
-    page = one.page
-    page.set_viewport_size({"width": 1280, "height": 720})
+def faults(page: "Page", axe: str) -> list[str]:
+    """Return the serious faults that axe finds in light or dark."""
     page.emulate_media(color_scheme="light")
-    response = one.open(path)
-    page.evaluate(AXE.read_text())
+    page.evaluate(axe)
     reports = [page.evaluate("axe.run(document, {resultTypes: ['violations']})")]
     page.emulate_media(color_scheme="dark")
     reports.append(page.evaluate("axe.run(document, {runOnly: ['color-contrast']})"))
-    found = [
-        f"{path}: {fault['id']}: {fault['nodes'][0]['html'][:200]}"
+    return [
+        f"{fault['id']}: {fault['nodes'][0]['html'][:200]}"
         for report in reports
         for fault in report["violations"]
         if fault["impact"] in ("serious", "critical")
     ]
-    assert found == []
-    page.set_viewport_size({"width": 390, "height": 844})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
-    return response
 
 
-@needs_axe
-@pytest.mark.parametrize("path", PAGES)
-def test_every_page_opens_without_an_error_under_the_security_policy_and_fits_a_phone(visit, signed_in, path):
-    one = visit(**signed_in)
-    policy = look_at(one, path).headers["content-security-policy"]
+@pytest.mark.parametrize(
+    ("path", "is_known"), [*((path, True) for path in PAGES), *((path, False) for path in VISITORS_PAGES)]
+)
+def test_every_page_opens_without_an_error_under_the_security_policy_and_fits_a_phone(
+    visit, signed_in, request, path, is_known
+):
+    one = visit(**signed_in) if is_known else visit(color_scheme="light")
+    one.page.set_viewport_size(DESK)
+    policy = one.open(path).headers["content-security-policy"]
     assert "script-src 'self'" in policy
     assert "style-src 'self'" in policy
     assert "unsafe" not in policy
     assert one.page.locator("h1").count() == 1
+    one.page.set_viewport_size(PHONE)
+    assert one.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    one.page.set_viewport_size(DESK)
+    # At the end: where there is no axe the rest was looked at.
+    assert faults(one.page, request.getfixturevalue("axe")) == []
 
 
-@needs_axe
-def test_the_forms_fit_a_phone(visit, signed_in):
+@pytest.mark.parametrize("path", SIGNED_IN_PAGES)
+def test_the_forms_fit_a_phone(visit, signed_in, request, path):
     one = visit(**signed_in)
-    for path in SIGNED_IN_PAGES:
-        look_at(one, path)
+    one.page.set_viewport_size(PHONE)
+    one.open(path)
+    assert one.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    one.page.set_viewport_size(DESK)
+    assert faults(one.page, request.getfixturevalue("axe")) == []
 
 
 def test_a_word_longer_than_a_phone_is_broken(visit):
@@ -122,10 +129,13 @@ def test_a_word_longer_than_a_phone_is_broken(visit):
     assert one.page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("path", [*PAGES, "/accounts/login/"])
 def test_every_page_shows_its_numbers_without_scripts(visit, path):
-    one = visit(java_script_enabled=False)
+    # Who has not signed in, with a phone.
+    one = visit(java_script_enabled=False, viewport=PHONE)
     one.page.goto(path)
+    assert one.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert one.page.locator("h1").count() == 1
     assert one.page.locator("main").inner_text().strip()
     assert one.page.locator("table, dl, form, pre").count() > 0
 

@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from tests.e2e.test_dashboard import AXE, needs_axe
+from tests.e2e.conftest import AXE
+from tests.e2e.test_dashboard import needs_axe
 
 
 @needs_axe

@@ -1,6 +1,7 @@
 """Forecasts, their trials and the search for a purchase with the keyboard alone."""
 
-from tests.e2e.test_dashboard import AXE, needs_axe
+from tests.e2e.conftest import AXE
+from tests.e2e.test_dashboard import needs_axe
 
 
 def reach(page, selector, most=80):
