@@ -263,30 +263,26 @@ def test_importing_the_engine_never_loads_django() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-def test_a_command_that_plays_nothing_does_not_wait_for_numba() -> None:
-    code = (
+@pytest.mark.parametrize(
+    ("code", "left_out"),
+    [
+        pytest.param("", "numba", id="a command that plays nothing"),
+        pytest.param(
+            "from scheduler_sim.background import kinds; assert list(kinds.every())",
+            "numba scipy apps.live.play.runner apps.tasks.uploads",
+            id="a sweep that finds nothing",
+        ),
+        pytest.param(
+            "import apps.live.management.commands.runsimulation",
+            "scipy.stats scipy.optimize pyarrow matplotlib lightgbm",
+            id="a run as most are",
+        ),
+    ],
+)
+def test_nothing_is_loaded_that_is_not_needed_for(code: str, left_out: str) -> None:
+    program = (
         "import os, sys, django; os.environ['DJANGO_SETTINGS_MODULE'] = 'scheduler_sim.settings'; django.setup();"
-        "print('numba' in sys.modules)"
+        f"{code or 'pass'}; print(*{set(left_out.split())} & set(sys.modules))"
     )
-    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
-    assert found.stdout.split() == ["False"]
-
-
-def test_a_sweep_that_finds_nothing_loads_nothing_that_plays() -> None:
-    code = (
-        "import os, sys, django; os.environ['DJANGO_SETTINGS_MODULE'] = 'scheduler_sim.settings'; django.setup();"
-        "from scheduler_sim.background import kinds; assert list(kinds.every());"
-        "print(*{'numba', 'scipy', 'apps.live.play.runner', 'apps.tasks.uploads'} & set(sys.modules))"
-    )
-    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
-    assert found.stdout.split() == []
-
-
-def test_a_command_waits_for_nothing_that_few_runs_need() -> None:
-    code = (
-        "import os, sys, django; os.environ['DJANGO_SETTINGS_MODULE'] = 'scheduler_sim.settings'; django.setup();"
-        "import apps.live.management.commands.runsimulation;"
-        "print(*{'scipy.stats', 'scipy.optimize', 'pyarrow', 'matplotlib', 'lightgbm'} & set(sys.modules))"
-    )
-    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
+    found = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True)
     assert found.stdout.split() == []
