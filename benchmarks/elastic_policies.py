@@ -7,7 +7,7 @@ Each seed draws tasks of its own by the `elastic` generator, the same for all po
 
 import numpy as np
 
-from benchmarks.project import described
+from benchmarks.project import described, with_half_width
 from scheduler_sim.engine import Cluster, NodeGroup, Simulation, parse_policy
 from scheduler_sim.engine.generators import generate_workload
 from scheduler_sim.engine.measuring.bounds import lower_bounds
@@ -59,9 +59,7 @@ def main() -> None:
             simulation.advance()
             found.append(figures(simulation))
         intervals = [mean_interval(column) for column in np.transpose(found)]
-        print(
-            "|", policy, "|", " | ".join(f"{one.mean:.3g} ± {one.half_width:.2g}" for one in intervals), "|", flush=True
-        )
+        print("|", policy, "|", " | ".join(with_half_width(one) for one in intervals), "|", flush=True)
 
 
 if __name__ == "__main__":

@@ -237,9 +237,8 @@ def _ranking(
         table.add_column(heading, justify="left" if heading == "policy" else "right")
     for number in np.argsort(recorded).tolist():
         one = mean_interval(years[:, number])
-        table.add_row(
-            policies[number], f"{recorded[number]:,.1f}", f"{one.mean:,.1f}", f"{one.low:,.1f} to {one.high:,.1f}"
-        )
+        bounds = f"{one.low:,.1f} to {one.high:,.1f}" if one.is_bounded else "-"
+        table.add_row(policies[number], f"{recorded[number]:,.1f}", f"{one.mean:,.1f}", bounds)
     table.caption = (
         f"Kendall's tau {_with_interval(taus)}, {of_decided}; of the mean over years "
         f"{mean_told([tau(recorded, years.mean(axis=0))])}"
@@ -258,7 +257,7 @@ def _ranking(
 
 def _with_interval(values: list[float]) -> str:
     one = mean_interval(values)
-    return mean_told(values, f" ({one.low:.3f} to {one.high:.3f})")
+    return mean_told(values, f" ({one.low:.3f} to {one.high:.3f})" if one.is_bounded else "")
 
 
 if __name__ == "__main__":

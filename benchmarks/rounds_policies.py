@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.project import described
+from benchmarks.project import described, with_half_width
 from benchmarks.rounds_speed import KINDS, draw, ours
 from scheduler_sim.engine import Cluster, NodeGroup, Workload
 from scheduler_sim.engine.clusters.cluster import LARGEST_GPUS_PER_NODE
@@ -100,9 +100,7 @@ def main() -> None:
         columns = np.transpose(found)
         base = columns[0] if policy == policies[0] else base
         intervals = [mean_interval(column) for column in (*columns, 100.0 * (columns[0] / base - 1.0))]
-        print(
-            "|", policy, "|", " | ".join(f"{one.mean:.3g} ± {one.half_width:.2g}" for one in intervals), "|", flush=True
-        )
+        print("|", policy, "|", " | ".join(with_half_width(one) for one in intervals), "|", flush=True)
 
 
 if __name__ == "__main__":

@@ -305,7 +305,7 @@ def test_a_log_decides_only_pairs_of_policies_that_differ_week_by_week() -> None
     # The two that no week tells apart, and a log of one day.
     undecided = pairs_of(slowdowns[1:], span)
     table, _ = _ranking(["one", "other"], slowdowns[1:].mean(axis=1), undecided, np.array([[4.0, 5.0]] * 3), "fitted")
-    assert "(1.000 to 1.000), none decided; of the mean over years 1.000" in str(table.caption)
+    assert "tau 1.000, none decided; of the mean over years 1.000" in str(table.caption)
     with pytest.raises(InvalidWorkload, match="two days or more"):
         pairs_of(slowdowns[:, :20], span[:20])
     # Nothing waits in the first of two weeks, so that it ranks nothing, and a quarter of all draws are of it alone.
