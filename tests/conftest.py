@@ -175,6 +175,7 @@ SLOW = (
     "studies/test_published.py",
     "studies/test_studies.py",
     "studies/test_studies_workers.py",
+    "studies/test_study_carbon.py",
     "studies/test_study_sites.py",
     "tasks/test_task_files.py",
     "training/test_training.py",

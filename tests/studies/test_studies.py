@@ -8,7 +8,6 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 from django.core.management import CommandError, call_command
@@ -26,18 +25,16 @@ from apps.studies.play import pool as pool_of_studies
 from apps.studies.play.execution import study_play
 from apps.studies.play.planning import study_plan
 from apps.studies.play.playing import TAKEN, play_run
-from apps.studies.report.carbon_words import carbon_sentences
 from apps.studies.report.charts import cell_charts
-from apps.studies.report.figures import study_figures, study_values
+from apps.studies.report.figures import study_figures
 from apps.studies.report.html import study_html
 from apps.studies.report.tables import markdown_table, study_document
-from apps.studies.report.words import place_in_words, study_in_words, study_sentences
+from apps.studies.report.words import study_in_words, study_sentences
 from apps.studies.sources import InvalidStudy
 from apps.tasks.services import workload_generate
 from scheduler_sim.background.claims import identity
 from scheduler_sim.engine import Cluster, EngineError
 from scheduler_sim.engine.clusters.presets import pool
-from tests.files import written
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_this_process")]
 
@@ -67,37 +64,6 @@ def test_a_study_plays_every_run_and_stores_only_figures() -> None:
     assert outcome.study.status == "finished"
     assert Metric.objects.totals().count() == 16
     assert not outcome.study.runs.exclude(rows_written=0).exists()
-
-
-def test_a_study_says_how_much_carbon_a_policy_saves_and_what_that_costs_in_waiting(tmp_path: Path) -> None:
-    days = [100.0 + 80.0 * (hour % 24 < 12) for hour in range(240)]
-    lines = ["time,carbon_intensity", *(f"{3600 * hour},{value}" for hour, value in enumerate(days))]
-    file = written(tmp_path / "days.csv", "\n".join(lines))
-    call_command("importseries", file, kind="carbon", name="days", stdout=StringIO())
-    held = {"series": "days", "series_beyond": "repeat", "policies": ["fcfs", "lowest_window+easy"]}
-    outcome = study_play(definition(clusters=["hpc-256"], load_factors=[0.8], seeds=3, **held))
-    found = study_sentences(outcome.study, [], figure="mean_wait_time", base="fcfs")
-    (said,) = [text for text in found if text.startswith("lowest_window+easy saves")]
-    saved = study_values(outcome.study, ["carbon_kg"])["carbon_kg"]
-    ((_, carbon),) = saved.items()
-    part = np.mean([1 - carbon["lowest_window+easy"][seed] / carbon["fcfs"][seed] for seed in (1, 2, 3)])
-    assert f"saves {part:.1%} of the carbon of tasks under fcfs (" in said
-    assert " of mean wait (" in said
-    assert said.endswith("95% intervals over 3 seeds.")
-    unknown = study_sentences(outcome.study, [], figure="mean_wait_time", base="sjf")
-    assert not [text for text in unknown if "saves" in text]
-
-
-def test_figures_of_carbon_are_read_only_for_studies_that_name_a_series(django_assert_num_queries: Any) -> None:
-    asked: list[tuple[dict[str, Any], int]] = [
-        ({}, 0),
-        ({"variants": [{}, {"limit": 5}]}, 0),
-        ({"series": "days"}, 1),
-        ({"variants": [{"series": "days"}]}, 1),
-    ]
-    for described, queries in asked:
-        with django_assert_num_queries(queries):
-            assert carbon_sentences(Study(pk=1, definition=described), "fcfs", place_in_words) == []
 
 
 def test_variants_play_the_same_tasks_under_other_options() -> None:

@@ -60,8 +60,7 @@ class Ending:
             each: how the policies are gone through, one after the other or side by side.
         """
         # All of them first: the memory that they played in is where their figures are made.
-        for _ in each(Player.lay_out, players):
-            pass
+        list(each(Player.lay_out, players))
         workload = players[0].simulation.workload
         task_ids = workload.task_id
         is_in_order = bool((task_ids[1:] > task_ids[:-1]).all())
