@@ -257,6 +257,13 @@ def test_tasks_that_can_never_start_are_refused_or_left_out_with_their_reasons(t
         run(*asked, "--on-oversize", "clamp")
 
 
+def test_tasks_without_an_estimate_are_planned_by_their_partitions_time(trace: Path, tiny: Site) -> None:
+    trace.write_text(TASKS.replace(",200,", ",,").replace(",60,", ",,").replace(",20,", ",,"))
+    (caution,) = document("--workload", trace, "--site", "tiny", "--policies", "fcfs+easy")["cautions"]
+    assert (caution["kind"], caution["policies"]) == ("perfect_estimates", ["fcfs+easy"])
+    assert caution["text"].endswith("for 4 of them, and with the true run times for the other 1.")
+
+
 def test_policies_that_sites_do_not_play_are_refused_before_anything_is_stored(
     trace: Path, tiny: Site, controller: Client
 ) -> None:

@@ -211,7 +211,7 @@ def _told_on_site(run: Run, task: Task) -> str | None:
         return None
     names = TaskRequest.objects.filter(task_id=task.pk).values_list("partitions", flat=True).first() or task.queue
     asked = [site.partitions[number] for number in site.partitions_asked(names)]
-    limits = [one.max_time if one.default_time is None else one.default_time for one in asked]
+    limits = [one.unstated_time for one in asked]
     known = [limit for limit in limits if limit is not None]
     if not known:
         return None

@@ -31,8 +31,8 @@ class Caution(TypedDict):
     """One caution.
 
     Attributes:
-        kind: `not_replayed`, `impossible_starts`, `perfect_estimates`, `unknown_estimates`, `in_sample`,
-            `never_starting`, `left_unstarted`, `already_running`, `rates_not_used`,
+        kind: `not_replayed`, `impossible_starts`, `perfect_estimates`, `unknown_estimates`,
+            `partition_estimates`, `in_sample`, `never_starting`, `left_unstarted`, `already_running`, `rates_not_used`,
             `slices`, `no_pairs`, `crossed_racks`, `carbon_signal`,
             `perfect_forecast`, `series_unused` or `no_carbon`.
         policies: whose figures it is about.
@@ -91,13 +91,12 @@ def _queued_again(stored: Workload) -> str:
     )
 
 
-def estimates_caution(workload: engine.Workload, policies: Sequence[engine.Policy]) -> Caution | None:
+def estimates_caution(
+    workload: engine.Workload, policies: Sequence[engine.Policy], site: Site | None
+) -> Caution | None:
     """Return what to say of tasks that are played without a stated estimate, None where there is nothing."""
-    found = told_without_estimates(workload, policies)
-    if found is None:
-        return None
-    kind = "perfect_estimates" if workload.perfect_estimates else "unknown_estimates"
-    return Caution(kind=kind, policies=found[0], text=found[1])
+    found = told_without_estimates(workload, policies, site)
+    return None if found is None else Caution(kind=found.kind, policies=found.policies, text=found.text)
 
 
 def never_starting_caution(never: NeverStarting, tasks: int, site_name: str, policies: Sequence[str]) -> Caution | None:

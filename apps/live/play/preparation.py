@@ -132,7 +132,7 @@ def prepare_tasks(
         slices_caution(site.cluster if site else cluster),
         in_sample_caution(model, stored, tasks.workload, rows, policies)
         if model
-        else estimates_caution(played, policies),
+        else estimates_caution(played, policies, site),
         signals_caution,
         forecast_caution(signals, policies),
     )

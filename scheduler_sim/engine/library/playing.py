@@ -111,11 +111,11 @@ def play(
         made = set_up(prepared, chosen, each=crew.each)
         _play_all(made, crew, progress)
     simulations = {one.policy.name: one for one in made}
-    told = told_without_estimates(fitted, chosen)
+    told = told_without_estimates(fitted, chosen, ground.site)
     notes = [
         impossible_starts(scaled, fitted, rows, ground.site or ground.cluster),
         f"{len(read) - len(fitted):,} of {len(read):,} tasks are not played." if len(fitted) < len(read) else None,
-        told[1] if told else None,
+        told.text if told else None,
     ]
     return Result(
         name=ground.name,

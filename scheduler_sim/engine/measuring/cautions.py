@@ -1,6 +1,7 @@
 """What must be known to read figures, as sentences for people."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,19 +15,68 @@ TASKS_NAMED = 5
 """Of tasks that do not fit the first so many are named."""
 
 
-def told_without_estimates(workload: Workload, policies: Sequence[Policy]) -> tuple[list[str], str] | None:
-    """Return which policies use estimates that nobody stated, and what to say of it; None where there are none."""
-    names = [policy.name for policy in policies if policy.uses_estimates and not policy.clairvoyant]
+@dataclass(frozen=True)
+class Unstated:
+    """What policies are told of the tasks that state no estimate.
+
+    Attributes:
+        kind: `perfect_estimates` where some use the true run times, `unknown_estimates` where some use the largest
+            estimates of others, `partition_estimates` where all use what a site's partitions give.
+        policies: names of those that use estimates. text: the sentences for people.
+    """
+
+    kind: str
+    policies: list[str]
+    text: str
+
+
+def told_without_estimates(workload: Workload, policies: Sequence[Policy], site: Site | None = None) -> Unstated | None:
+    """Return which policies use estimates that nobody stated, and what they are told; None where there are none.
+
+    Args:
+        site: on which the tasks are played, all of which fit it. Plans there are made with the time limit that a
+            partition gives to a task without one; orders see what they see elsewhere.
+    """
+    using = [policy for policy in policies if policy.uses_estimates and not policy.clairvoyant]
     unknown = int((~workload.estimate_known).sum())
-    if not names or not unknown:
+    if not using or not unknown:
         return None
-    who = ", ".join(names)
+    names = [policy.name for policy in using]
+    planning = [one.name for one in using if one.order.needs_site or one.backfill.uses_estimates]
+    ordering = [one.name for one in using if _orders_by_estimates(one)]
+    given = _given_times(workload, site) if site is not None and planning else 0
+    counted = f"{unknown:,} of {len(workload):,} tasks state no estimate"
     if workload.perfect_estimates:
-        return names, f"Perfect estimates are assumed: no task states one, and {who} use the true run times."
-    return names, (
-        f"{unknown:,} of {len(workload):,} tasks state no estimate; {who} are told the largest one of their queue, or "
-        "of the workload."
-    )
+        kind, told = "perfect_estimates", "the true run times"
+        opening = "Perfect estimates are assumed: no task states one"
+    else:
+        kind, told, opening = "unknown_estimates", "the largest one of their queue, or of the workload", counted
+    if not given:
+        who = ", ".join(names)
+        does = f", and {who} use" if workload.perfect_estimates else f"; {who} are told"
+        return Unstated(kind, names, f"{opening}{does} {told}.")
+    plans = f"{', '.join(planning)} plan with the default or largest time of their partitions"
+    if given < unknown:
+        plans += f" for {given:,} of them, and with {told} for the other {unknown - given:,}"
+    elif not ordering:
+        kind, opening = "partition_estimates", counted
+    if ordering:
+        plans = f"{', '.join(ordering)} order them by {told}, and {plans}"
+    return Unstated(kind, names, f"{opening}; {plans}.")
+
+
+def _orders_by_estimates(policy: Policy) -> bool:
+    """Tell whether a policy looks at estimates beside its plans; a site's own scheduler orders by its priorities."""
+    return policy.placement.uses_estimates or (policy.order.uses_estimates and not policy.order.needs_site)
+
+
+def _given_times(workload: Workload, site: Site) -> int:
+    """Return how many tasks get a time limit from their partitions that they do not state."""
+    if all(one.unstated_time is None for one in site.partitions):
+        return 0
+    from scheduler_sim.engine.kernels.site.asks import given_times
+
+    return int(given_times(workload, site).sum())
 
 
 def impossible_starts(tasks: Workload, played: Workload, rows: IntArray, ground: Cluster | Site) -> str | None:

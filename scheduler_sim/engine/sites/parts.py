@@ -135,6 +135,11 @@ class Partition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     preempt_mode: PreemptMode | None = None
     grace_time: Seconds = 0.0
 
+    @property
+    def unstated_time(self) -> float | None:
+        """The time limit in seconds of a job that states none, None where the partition gives it none."""
+        return self.max_time if self.default_time is None else self.default_time
+
 
 class Qos(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A quality of service.

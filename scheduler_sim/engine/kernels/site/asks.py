@@ -14,7 +14,7 @@ from scheduler_sim.engine.kernels.site.people import People, ancestry
 from scheduler_sim.engine.kernels.site.reasons import CODES, NO_REASON
 from scheduler_sim.engine.sites import Site
 from scheduler_sim.engine.workloads.requests import Requests
-from scheduler_sim.engine.workloads.workload import FloatArray, IntArray, Labels, Workload
+from scheduler_sim.engine.workloads.workload import BoolArray, FloatArray, IntArray, Labels, Workload
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +109,21 @@ def asks(workload: Workload, site: Site, *, as_recorded: bool = False) -> Asks:
     return _expand(workload, site, entries, refusals, of_task, builder, people)
 
 
+def given_times(workload: Workload, site: Site) -> BoolArray:
+    """Return which tasks state no estimate and get a time limit from every partition in which they may run, shape (n,).
+
+    Raises:
+        InvalidWorkload: as `asks`.
+    """
+    asked = asks(workload, site)
+    lacks = np.array([one.unstated_time is None for one in site.partitions], bool)
+    of_kind = lacks[asked.kinds["part"]] if len(asked.kinds) else np.zeros(0, bool)
+    task = np.repeat(np.arange(len(workload)), np.diff(asked.first))
+    lacking = np.bincount(task[of_kind[asked.kind]], minlength=len(workload)) > 0
+    given: BoolArray = ~workload.estimate_known & ~lacking & (np.diff(asked.first) > 0)
+    return given
+
+
 def _rated(workload: Workload, site: Site) -> Labels:
     """Return on which node groups the rates of each task let it run, as texts of 0 and 1; empty for on all."""
     paces = Paces.of(workload, site.cluster)
@@ -164,7 +179,7 @@ def _expand(
     kind = flat[starts[of_task[task]] + np.arange(len(task)) - first[task]] if len(task) else flat
     kinds = np.array(builder.kinds, KIND) if builder.kinds else np.zeros(0, KIND)
     part = kinds["part"][kind] if len(kind) else kind
-    default = np.array([_first_of(one.default_time, one.max_time, np.nan) for one in site.partitions], np.float64)
+    default = np.array([_first_of(one.unstated_time, np.nan) for one in site.partitions], np.float64)
     longest = np.array([_first_of(one.max_time, np.inf) for one in site.partitions], np.float64)
     estimate, known = workload.duration_estimate[task], workload.estimate_known[task]
     limit = np.where(known | np.isnan(default[part]), estimate, default[part])
