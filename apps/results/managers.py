@@ -120,15 +120,16 @@ class RunQuerySet(NamedQuerySet[Any]):
         return self.annotate(policy_text=Cast("policies", models.TextField()))
 
     def free_name(self, wanted: str) -> str:
-        """Return `wanted`, with the lowest free number from 2 behind it when a run has that name.
+        """Return `wanted`, with the lowest free number from 2 behind it where it is taken.
 
+        The number stands in parentheses, so that it is not read as part of the name: `lublin-256 on hpc-256 (2)`.
         A name that would not fit the column is cut, with room for the number.
         """
         wanted = wanted[: self.model.NAME_LENGTH - 10]
         taken = set(self.filter(name__startswith=wanted).values_list("name", flat=True))
         if wanted not in taken:
             return wanted
-        return next(name for number in count(2) if (name := f"{wanted} {number}") not in taken)
+        return next(name for number in count(2) if (name := f"{wanted} ({number})") not in taken)
 
 
 class RunTagQuerySet(models.QuerySet[Any]):

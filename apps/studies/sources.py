@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from apps.results.errors import InvalidField
+from scheduler_sim.engine.errors import unknown_name
 from scheduler_sim.engine.generators import GENERATORS
 from scheduler_sim.engine.sampling import Arrivals, Draw
 
@@ -52,9 +53,8 @@ def mapping_of(what: str, value: Any, known: set[str]) -> Mapping[str, Any]:
     """
     if not isinstance(value, dict):
         raise InvalidStudy(f"{what} is not a mapping of names to values.")
-    unknown = sorted(str(key) for key in set(value) - known)
-    if unknown:
-        raise InvalidStudy(f"{what} has unknown keys: {', '.join(unknown)}. Known: {', '.join(sorted(known))}.")
+    if unknown := sorted(str(key) for key in set(value) - known):
+        raise InvalidStudy(unknown_name(f"key of {what[0].lower()}{what[1:]}", unknown[0], sorted(known)))
     return value
 
 

@@ -234,7 +234,7 @@ def test_a_run_without_any_option_is_stored_as_it_was_before_there_were_more() -
 
 def test_a_document_of_fewer_options_is_read_and_one_of_others_is_refused() -> None:
     assert RunConfiguration.from_json({"policies": ["fcfs"], "agent_reward": [1, 0, 0]}).agent_reward == (1, 0, 0)
-    with pytest.raises(InvalidOption, match=r"no option called 'sed'\. Options: policies, seed, limit"):
+    with pytest.raises(InvalidOption, match=r"no option called 'sed'\. Did you mean seed\? Valid names: policies,"):
         RunConfiguration.from_json({"policies": ["fcfs"], "sed": 7})
 
 

@@ -166,3 +166,14 @@ def test_the_admin_deletes_runs_that_are_over(admin_client: Any) -> None:
     assert list(Run.objects.values_list("name", flat=True)) == ["queued"]
     assert Job.objects.get().kind == "deletion"
     assert b"stop it before deleting it" in page.content
+
+
+def test_a_name_that_is_taken_gets_the_first_free_number_in_parentheses() -> None:
+    name = "lublin-256 on hpc-256"
+    assert Run.objects.free_name(name) == name
+    for number in (name, f"{name} 2", f"{name} (2)"):
+        make_run(tasks=1, name=number)
+    assert Run.objects.free_name(name) == f"{name} (3)"
+    longest = "x" * Run.NAME_LENGTH
+    make_run(tasks=1, name=longest[:-10])
+    assert Run.objects.free_name(longest) == f"{longest[:-10]} (2)"

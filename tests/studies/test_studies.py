@@ -87,7 +87,7 @@ def test_variants_play_the_same_tasks_under_other_options() -> None:
         definition(variants=[{"label": "limited"}, {"label": "limited", "limit": 3}])
     with pytest.raises(InvalidStudy, match="must be one of run, kill"):
         definition(variants=[{"on_limit": "perhaps"}])
-    with pytest.raises(InvalidStudy, match="A variant of the study has unknown keys: policies"):
+    with pytest.raises(InvalidStudy, match="There is no key of a variant of the study called 'policies'"):
         definition(variants=[{"policies": "fcfs"}])
 
 
@@ -328,7 +328,11 @@ def test_the_command_names_failed_runs_in_its_exit(tmp_path: Path) -> None:
         ({"warmup": 0.7, "cooldown": 0.5}, "together below 1"),
         ({"sequential": {"relative_width": 2}}, "between 0 and 1"),
         ({"sequential": {"minimum": 9, "maximum": 3}}, "minimum"),
-        ({"typo": 1}, "unknown keys: typo"),
+        ({"typo": 1}, "There is no key of the study called 'typo'. Valid names: base, "),
+        ({"polices": "fcfs"}, "There is no key of the study called 'polices'. Did you mean policies"),
+        ({"workloads": [{"task": 5}]}, "key of a workload of the study called 'task'. Did you mean tasks"),
+        ({"clusters": [{"clustr": "hpc-64"}]}, "key of a cluster of the study called 'clustr'. Did you mean cluster"),
+        ({"sequential": {"minimun": 2}}, "key of sequential called 'minimun'. Did you mean minimum"),
         ({"name": ""}, "needs a name"),
     ],
 )

@@ -32,8 +32,8 @@ def run_create(
 ) -> Run:
     """Store a queued run; nothing is simulated yet.
 
-    A name that is given must be new; without one the workload's and the cluster's make one, with a number behind it
-    where it is taken.
+    A name that is given must be new; without one the workload's and the cluster's make one, with a number in
+    parentheses behind it where it is taken.
 
     Raises:
         RunNameTaken: the given name exists.

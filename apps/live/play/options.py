@@ -20,6 +20,7 @@ from msgspec import inspect
 
 from apps.results.errors import InvalidField
 from scheduler_sim import engine
+from scheduler_sim.engine.errors import unknown_name
 
 COMMAND, SITE, STUDY = "command", "site", "study"
 """Where an option is asked for: `runsimulation`, the API with the form of a new run, and the definition of a study."""
@@ -268,7 +269,7 @@ def renamed(options: Iterable[Option], given: Mapping[str, Any]) -> dict[str, An
 
 def unknown_option(name: str, known: Iterable[str]) -> InvalidOption:
     """Return the refusal of a name that no option has."""
-    return InvalidOption(f"There is no option called {name!r}. Options: {', '.join(known)}.", name)
+    return InvalidOption(unknown_name("option", str(name), list(known)), name)
 
 
 def _declared(one: type[msgspec.Struct]) -> Iterable[tuple[msgspec.structs.FieldInfo, Any, About]]:
