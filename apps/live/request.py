@@ -13,7 +13,7 @@ from apps.live.play.configuration import asked_in, configured
 from apps.live.play.kinds import LARGEST
 from apps.live.play.launch import run_start
 from apps.live.play.options import SITE, InvalidOption, Option, renamed
-from apps.live.play.playable import playable_on
+from apps.live.play.playable import playable_on, refuse_tasks
 from apps.live.play.race_options import RACE_ASKED, RaceOptions
 from apps.live.play.races import race_start
 from apps.live.play.sites import site_settled
@@ -199,6 +199,8 @@ class RunCreateSerializer(StrictSerializer):
             cluster = site.cluster
         try:
             configuration = playable_on(configuration, cluster)
+            if "workload" in subject:
+                refuse_tasks(subject["workload"], configuration, cluster)
         except InvalidOption as error:
             raise serializers.ValidationError({error.field: str(error)}) from None
         except (DomainError, engine.EngineError) as error:

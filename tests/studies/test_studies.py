@@ -328,7 +328,7 @@ def test_the_command_names_failed_runs_in_its_exit(tmp_path: Path) -> None:
         ({"warmup": 0.7, "cooldown": 0.5}, "together below 1"),
         ({"sequential": {"relative_width": 2}}, "between 0 and 1"),
         ({"sequential": {"minimum": 9, "maximum": 3}}, "minimum"),
-        ({"typo": 1}, "There is no key of the study called 'typo'. Valid names: base, "),
+        ({"typo": 1}, "There is no key of the study called 'typo'. Valid names: agent_"),
         ({"polices": "fcfs"}, "There is no key of the study called 'polices'. Did you mean policies"),
         ({"workloads": [{"task": 5}]}, "key of a workload of the study called 'task'. Did you mean tasks"),
         ({"clusters": [{"clustr": "hpc-64"}]}, "key of a cluster of the study called 'clustr'. Did you mean cluster"),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -90,6 +91,34 @@ def test_a_run_without_meaning_is_refused_by_field(
     assert [name.partition(".")[0] for name in response.json()["errors"]] == [field]
     assert Run.objects.count() == 1
     assert launched.keys == []
+
+
+def test_tasks_that_do_not_fit_are_refused_at_once_in_the_words_of_the_command(
+    control: APIClient, run: Run, launched: Asked, controller: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.workload.tasks.filter(task_id=2).update(cpus=9)
+    asked = ("--workload", run.workload.name, "--cluster", "hpc-4", "--policies", "fcfs", "--dry-run")
+    with pytest.raises(CommandError) as refused:
+        call_command("runsimulation", *asked, verbosity=0)
+    sentence = str(refused.value)
+    assert "1 of 5 tasks are larger than cluster hpc-4 (task_id 2)" in sentence
+    response = control.post("/api/v1/runs/", body(run))
+    assert (response.status_code, response.json()["errors"]) == (400, {"workload": [sentence]})
+    client = Client()
+    client.force_login(controller)
+    page = client.post("/runs/new/", body(run))
+    assert (page.status_code, page.context["form"].errors["workload"]) == (400, [sentence])
+    assert launched.keys == []
+    for changes in ({"on_oversize": "drop"}, {"limit": 1}, {"cluster": "hpc-16"}):
+        assert control.post("/api/v1/runs/", body(run, **changes)).status_code == 202
+    # Of many tasks the run itself finds out.
+    monkeypatch.setattr("apps.live.play.playable.MOST_TRIED", 4)
+    assert control.post("/api/v1/runs/", body(run)).status_code == 202
+
+
+def test_a_model_of_run_times_that_there_is_not_is_refused_at_once(control: APIClient, run: Run) -> None:
+    response = control.post("/api/v1/runs/", body(run, estimates="predicted:nobody"))
+    assert (response.status_code, list(response.json()["errors"])) == (400, ["estimates"])
 
 
 def test_a_refusal_names_the_nearest_policy(control: APIClient, run: Run) -> None:

@@ -6,12 +6,17 @@ import numpy as np
 
 from apps.live.play.configuration import RunConfiguration, blaming
 from apps.live.play.electricity import refuse_series, settled_on
-from apps.live.play.preparation import Prepared, run_time_model
+from apps.live.play.preparation import Prepared, adapt, run_time_model
 from apps.live.play.sites import played_site
+from apps.tasks.models import Workload
+from apps.tasks.stored_tasks import load_tasks
 from scheduler_sim import engine
 from scheduler_sim.engine.kernels.site.never import refuse_clamping
 from scheduler_sim.engine.predictors.runtime import RuntimeModel
 from scheduler_sim.engine.sites import Site
+
+MOST_TRIED = 20_000
+"""Of so many tasks a request itself finds out whether they fit: they are read in 0.2 s."""
 
 
 def playable_on(configuration: RunConfiguration, cluster: engine.Cluster) -> RunConfiguration:
@@ -71,6 +76,24 @@ def refuse_unplayable(
             site=site,
             signals=None if prepared is None else prepared.signals,
         )
+
+
+def refuse_tasks(workload: Workload, configuration: RunConfiguration, cluster: engine.Cluster) -> None:
+    """Refuse at once the tasks that a run would refuse as soon as it has read them, where they are read in no time.
+
+    Of more than `MOST_TRIED` tasks nothing is said.
+
+    Raises:
+        InvalidOption: they do not fit the cluster or site, none is left to play, or no such model predicts their run
+            times; in the words of the run.
+    """
+    if min(configuration.limit or workload.task_count, workload.task_count) > MOST_TRIED:
+        return
+    with blaming("estimates"):
+        run_time_model(configuration)
+    tasks = load_tasks(workload_id=workload.pk, limit=configuration.limit).workload
+    with blaming("workload"):
+        adapt(workload=tasks, cluster=cluster, configuration=configuration, site=played_site(configuration))
 
 
 def _predictor(configuration: RunConfiguration) -> RuntimeModel | None:
