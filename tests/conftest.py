@@ -1,7 +1,9 @@
 """What all tests share: the folders of traces and expected schedules beside the project, and small files."""
 
+import functools
+import gc
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -202,11 +204,27 @@ WITHOUT_DATABASE = (
 """Files outside of the engine's folder that ask no database for anything."""
 
 
+@functools.cache
+def _named(path: Path) -> str:
+    """Return a path as `SLOW` names it, or as it is where it does not lie among the tests."""
+    folder = ROOT / "tests"
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage while tests are collected, nor among what is there then: nearly all of it stays."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Read no files of which the selection wants nothing: in every process that takes longer than most tests do."""
-    if not collection_path.is_relative_to(ROOT / "tests"):
-        return None
-    file = collection_path.relative_to(ROOT / "tests").as_posix()
+    file = _named(collection_path)
     left_out = set(config.getoption("markexpr").split(" and "))
     if "not slow" in left_out and file in SLOW:
         return True
@@ -225,7 +243,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         assert isinstance(item, pytest.Function)
         own_site = OWN_SITES & set(item.fixturenames)
-        file = item.path.relative_to(ROOT / "tests").as_posix()
+        file = _named(item.path)
         if own_site or file in SLOW:
             item.add_marker(pytest.mark.slow)
         if file.startswith("engine/") or file in WITHOUT_DATABASE or own_site:

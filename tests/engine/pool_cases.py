@@ -18,6 +18,7 @@ def pool(processors: int, cpu_speed: float = 1.0) -> Cluster:
     return Cluster("pool", (NodeGroup("pool", count=1, cores=processors, cpu_speed=cpu_speed),))
 
 
+@cache
 def pool_orders() -> list[str]:
     """Return the names of every registered order that scores tasks by base and slope alone."""
     probe = Workload.from_columns(arrival_time=[0.0, 1.0], runtime=[1.0, 2.0])
