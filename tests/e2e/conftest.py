@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -18,7 +19,7 @@ from tests.files import made_once, written
 from tests.live.live_site import PATIENCE, manage
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, ConsoleMessage, Request, Response
+    from playwright.sync_api import Browser, ConsoleMessage, Request, Response, ViewportSize
 
 PASSWORD = "an-orange-cat-42"
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
@@ -145,11 +146,15 @@ def site(browser: "Browser", tmp_path_factory: pytest.TempPathFactory) -> Iterat
     one.stop()
 
 
+DESK: "ViewportSize" = {"width": 1280, "height": 720}
+
+
 class Visit:
     """A page with everything it did that it should not: errors on the console, requests that leave the host."""
 
     def __init__(self, browser: "Browser", site: Site, **options: Any) -> None:
         self.site = site
+        self.options = options
         self.context = browser.new_context(base_url=site.address, **options)
         self.page = self.context.new_page()
         self.page.set_default_timeout(1000 * PATIENCE)
@@ -193,27 +198,82 @@ class Visit:
         self.page.wait_for_selector("#leaderboard", timeout=timeout)
 
 
+class Visits:
+    """The pages of a site's tests, which one test after the other takes.
+
+    To begin a page anew takes a process of its own, which reads all scripts for the first time: longer than most tests.
+    """
+
+    def __init__(self, browser: "Browser", site: Site) -> None:
+        self._browser, self._site = browser, site
+        self._idle: list[Visit] = []
+
+    @cached_property
+    def _signed_in(self) -> list[Any]:
+        """What a browser keeps of the administrator, who signs in once."""
+        one = Visit(self._browser, self._site)
+        one.sign_in()
+        cookies: list[Any] = one.context.cookies()
+        one.context.close()
+        assert one.errors == []
+        return cookies
+
+    def take(
+        self, *, signed_in: bool = False, color_scheme: Any = "light", viewport: "ViewportSize" = DESK, **options: Any
+    ) -> Visit:
+        """Return a page on which nothing was opened or remembered."""
+        one = next((idle for idle in self._idle if idle.options == options), None)
+        if one is None:
+            one = Visit(self._browser, self._site, **options)
+        else:
+            self._idle.remove(one)
+        one.page.emulate_media(color_scheme=color_scheme)
+        one.page.set_viewport_size(viewport)
+        if signed_in:
+            one.context.add_cookies(self._signed_in)
+        return one
+
+    def give_back(self, one: Visit) -> None:
+        """Leave a page for another test, with nothing remembered; one that cannot be left so is closed."""
+        from playwright.sync_api import Error
+
+        try:
+            one.page.goto("about:blank")
+            one.context.clear_cookies()
+            everything = {"origin": self._site.address, "storageTypes": "all"}
+            one.context.new_cdp_session(one.page).send("Storage.clearDataForOrigin", everything)
+        except Error:
+            one.context.close()
+        else:
+            one.errors.clear()
+            self._idle.append(one)
+
+
+@pytest.fixture(scope="package")
+def visits(browser: "Browser", site: Site) -> Visits:
+    """Give the pages that the tests of the site share."""
+    return Visits(browser, site)
+
+
 @pytest.fixture
-def visit(browser: "Browser", site: Site) -> Iterator[Callable[..., Visit]]:
+def visit(visits: Visits) -> Iterator[Callable[..., Visit]]:
     """Give a maker of visits; afterwards none of them may have shown an error.
 
-    It takes the page to begin with, if any, whether somebody is to sign in before, and what a browser is told.
+    It takes the page to begin with, if any, whether the administrator is signed in, and what a browser is told.
     """
-    visits: list[Visit] = []
+    made: list[Visit] = []
 
-    def make(path: str = "", *, signed_in: bool = False, **options: Any) -> Visit:
-        one = Visit(browser, site, **options)
-        visits.append(one)
-        if signed_in:
-            one.sign_in()
+    def make(path: str = "", **options: Any) -> Visit:
+        one = visits.take(**options)
+        made.append(one)
         if path:
             one.open(path)
         return one
 
     yield make
-    errors = [error for one in visits for error in one.errors]
-    for one in visits:
-        one.context.close()
+    errors = [error for one in made for error in one.errors]
+    for one in made:
+        visits.give_back(one)
     assert errors == []
 
 

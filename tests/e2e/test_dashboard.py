@@ -70,7 +70,7 @@ def test_advice_is_copied_as_it_stands(visit):
 
 
 def test_a_purchase_is_searched_from_a_runs_page(visit):
-    one = visit("/runs/1/", signed_in=True, bypass_csp=True)
+    one = visit("/runs/1/", signed_in=True)
     one.page.get_by_role("link", name="What to buy").click()
     one.page.fill("#target", "p95 wait < 6 h")
     one.page.fill("#add", "processors=20")
@@ -262,9 +262,8 @@ def test_the_form_of_a_new_run_says_what_is_wrong(visit):
 def test_the_race_is_live_can_be_paused_and_ends_with_its_figures(visit, site):
     run = ("runsimulation", "--workload", "lublin", "--cluster", "hpc-64", "--policies", "fcfs,sjf+easy")
     process = site.launch(*run, "--name", "race", "--rate", "60")
-    one = visit()
+    one = visit(signed_in=True)
     try:
-        one.sign_in()
         for _ in range(120):
             one.open("/runs/?q=race")
             if one.page.locator("main a", has_text="race").count():
@@ -301,7 +300,9 @@ def test_a_finished_race_can_be_watched_again(visit):
 
 
 def test_somebody_signs_in_makes_a_token_deletes_it_and_signs_out(visit):
-    one = visit("/accounts/", signed_in=True)
+    one = visit()
+    one.sign_in()
+    one.open("/accounts/")
     one.page.get_by_label("Name").fill("a notebook")
     one.page.get_by_label("Valid for").select_option("a week")
     one.page.get_by_role("button", name="Make a token").click()

@@ -1,15 +1,14 @@
 """Every page in a real browser: on a phone, without scripts, in light and dark, with what it hands out."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.conftest import Site, Visit
+from tests.e2e.conftest import DESK
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, ViewportSize
+    from playwright.sync_api import Page, ViewportSize
 
-DESK: "ViewportSize" = {"width": 1280, "height": 720}
 PHONE: "ViewportSize" = {"width": 390, "height": 844}
 
 PAGES = (
@@ -60,17 +59,6 @@ SIGNED_IN_PAGES = (
 )
 
 
-@pytest.fixture(scope="module")
-def signed_in(browser: "Browser", site: Site) -> dict[str, Any]:
-    """Give options of a visit by the administrator, who signs in once."""
-    one = Visit(browser, site)
-    one.sign_in()
-    state = one.context.storage_state()
-    one.context.close()
-    assert one.errors == []
-    return {"storage_state": state, "color_scheme": "light"}
-
-
 def faults(page: "Page", axe: str) -> list[str]:
     """Return the serious faults that axe finds in light or dark."""
     page.emulate_media(color_scheme="light")
@@ -89,11 +77,8 @@ def faults(page: "Page", axe: str) -> list[str]:
 @pytest.mark.parametrize(
     ("path", "is_known"), [*((path, True) for path in PAGES), *((path, False) for path in VISITORS_PAGES)]
 )
-def test_every_page_opens_without_an_error_under_the_security_policy_and_fits_a_phone(
-    visit, signed_in, request, path, is_known
-):
-    one = visit(**signed_in) if is_known else visit(color_scheme="light")
-    one.page.set_viewport_size(DESK)
+def test_every_page_opens_without_an_error_under_the_security_policy_and_fits_a_phone(visit, request, path, is_known):
+    one = visit(signed_in=is_known)
     policy = one.open(path).headers["content-security-policy"]
     assert "script-src 'self'" in policy
     assert "style-src 'self'" in policy
@@ -107,26 +92,22 @@ def test_every_page_opens_without_an_error_under_the_security_policy_and_fits_a_
 
 
 @pytest.mark.parametrize("path", SIGNED_IN_PAGES)
-def test_the_forms_fit_a_phone(visit, signed_in, request, path):
-    one = visit(**signed_in)
-    one.page.set_viewport_size(PHONE)
-    one.open(path)
+def test_the_forms_fit_a_phone(visit, request, path):
+    one = visit(path, signed_in=True, viewport=PHONE)
     assert one.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     one.page.set_viewport_size(DESK)
     assert faults(one.page, request.getfixturevalue("axe")) == []
 
 
 def test_a_word_longer_than_a_phone_is_broken(visit):
-    one = visit()
-    one.page.set_viewport_size({"width": 390, "height": 844})
-    one.open("/")
+    one = visit("/", viewport=PHONE)
     for kind in ("lead", "notice", "finding"):
         one.page.evaluate(
             "kind => document.querySelector('main').insertAdjacentHTML("
             "'beforeend', `<p class=${kind}>${'x'.repeat(200)}.parquet</p>`)",
             kind,
         )
-    assert one.page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert one.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/accounts/login/"])

@@ -19,15 +19,14 @@ def reach(page, selector, most=80):
 
 
 def no_fault(page):
-    page.add_script_tag(path=str(AXE))
+    page.evaluate(AXE.read_text())
     report = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     assert [fault["id"] for fault in report["violations"] if fault["impact"] in ("serious", "critical")] == []
 
 
 @needs_axe
 def test_a_purchase_is_searched_by_keyboard(visit):
-    one = visit(bypass_csp=True)
-    one.sign_in()
+    one = visit(signed_in=True)
     page = one.page
     one.open("/runs/1/")
     reach(page, 'a[href="/runs/1/purchase/"]')
@@ -50,8 +49,7 @@ def test_a_purchase_is_searched_by_keyboard(visit):
 
 @needs_axe
 def test_a_queue_is_forecast_and_a_trial_is_asked_for_by_keyboard(visit, queue):
-    one = visit(bypass_csp=True)
-    one.sign_in()
+    one = visit(signed_in=True)
     page = one.page
     # The browser hands file choosers over while somebody listens; that must hold before the key is pressed.
     page.on("filechooser", lambda _: None)

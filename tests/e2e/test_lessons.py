@@ -30,7 +30,7 @@ def test_a_lesson_is_finished_by_keyboard(visit: Callable[..., Visit], taught: N
     look: dict[str, Any] = {"color_scheme": "dark"} if number % 4 > 1 else {}
     if number % 2:
         look["viewport"] = PHONE
-    one = visit(bypass_csp=True, **look)
+    one = visit(**look)
     page = one.page
     one.open("/learn/")
     reach(page, f"a[href='/learn/{name}/']")

@@ -27,8 +27,7 @@ def files(tmp_path: Path) -> list[Path]:
 
 @pytest.mark.slow
 def test_files_are_uploaded_read_stored_edited_compared_and_played_on(visit: Visits, files: list[Path]) -> None:
-    one = visit()
-    one.sign_in()
+    one = visit(signed_in=True)
     page = one.page
     page.goto("/sites/")
     page.get_by_role("link", name="Upload a site").click()
@@ -82,8 +81,7 @@ def _lublin(page: Any) -> str:
 
 
 def test_a_site_is_edited_without_scripts(visit: Visits) -> None:
-    one = visit(java_script_enabled=False)
-    one.sign_in()
+    one = visit(java_script_enabled=False, signed_in=True)
     page = one.page
     page.goto("/sites/lab/edit/")
     page.get_by_role("button", name="One node more in group 1").click()
@@ -96,8 +94,7 @@ def test_a_site_is_edited_without_scripts(visit: Visits) -> None:
 
 
 def test_what_is_wrong_stands_at_its_field_where_somebody_goes_on(visit: Visits) -> None:
-    one = visit()
-    one.sign_in()
+    one = visit(signed_in=True)
     page = one.page
     page.goto("/sites/lab/edit/")
     page.fill("#partitions-0-hosts", "n[1-9]")

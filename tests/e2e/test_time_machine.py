@@ -19,7 +19,7 @@ def in_address(page):
 
 
 def test_a_run_is_stepped_played_and_paused_and_a_task_followed_by_keyboard(visit):
-    one = visit(bypass_csp=True)
+    one = visit()
     page = one.page
     one.open("/runs/1/")
     reach(page, 'a[href="/runs/1/at/"]')
