@@ -234,11 +234,14 @@ class Visits:
         return one
 
     def give_back(self, one: Visit) -> None:
-        """Leave a page for another test, with nothing remembered; one that cannot be left so is closed."""
+        """Leave a page for another test, with nothing remembered; one that cannot be left so is closed.
+
+        Not for an empty page: the browser would go on in another process.
+        """
         from playwright.sync_api import Error
 
         try:
-            one.page.goto("about:blank")
+            one.page.goto("/health")
             one.context.clear_cookies()
             everything = {"origin": self._site.address, "storageTypes": "all"}
             one.context.new_cdp_session(one.page).send("Storage.clearDataForOrigin", everything)
