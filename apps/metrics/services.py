@@ -95,6 +95,10 @@ def metrics_compute(
         came, outcome = simulation.workload, simulation.outcome()
         edges = np.array(metrics.whole_run(came, [outcome], scored))
         summarise = partial(metrics.summary_of, observed, won=contest.won[scheduler])
+        windows = None
+        if len(window_edges) > 2:
+            # Before the values of the whole run are put in order, and kept for several figures.
+            windows = {**vars(summarise(edges=window_edges)), "gpu_fragmentation": fragmented.get(scheduler)}
         whole = {
             **vars(summarise(edges=edges)),
             "gpu_fragmentation": _mean_within(fragmented.get(scheduler), window_edges, edges),
@@ -111,9 +115,6 @@ def metrics_compute(
                 }
             ],
         }
-        windows = None
-        if len(window_edges) > 2:
-            windows = {**vars(summarise(edges=window_edges)), "gpu_fragmentation": fragmented.get(scheduler)}
         return whole, windows, groups
 
     found = dict(zip(schedulers, each(of_policy, schedulers), strict=True))

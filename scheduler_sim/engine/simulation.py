@@ -261,6 +261,11 @@ class Simulation:
         return in_python or self.predictor is not None or self.options.closed_loop
 
     @property
+    def runs_plainly(self) -> bool:
+        """Whether each task that ends has run once, from its start to its completion."""
+        return self.outcome().history is None and not self.options.kill_at_estimate
+
+    @property
     def clock(self) -> float:
         """The simulated time up to which all events are applied."""
         return self.kernel.clock

@@ -61,6 +61,16 @@ def test_the_figures_of_a_run_by_hand() -> None:
     assert row["fairness"] == pytest.approx((ann + bob) ** 2 / (2 * (ann**2 + bob**2)))
 
 
+def test_what_runs_once_is_told_as_its_history_tells_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    simulation, edges = by_hand(), np.array([0.0, 11.0, 12.0, 40.0])
+    row, windows = total(simulation), vars(metrics.summarise(simulation, edges=edges))
+    assert (row["attempts_mean"], row["service_time"]) == (1.0, 34.0)
+    monkeypatch.setattr(engine.Simulation, "runs_plainly", False)
+    assert total(simulation) == row
+    for name, values in vars(metrics.summarise(simulation, edges=edges)).items():
+        np.testing.assert_array_equal(values, windows[name], name)
+
+
 def test_windows_share_out_the_whole_run() -> None:
     generator = np.random.default_rng(1)
     simulation = played(

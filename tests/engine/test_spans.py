@@ -7,8 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler_sim.engine.measuring.fairness import contention
-from scheduler_sim.engine.numerics.grouped import order_of_groups, sort_in_groups, sums_of_pairs
+from scheduler_sim.engine.measuring.fairness import FairShares, contention
+from scheduler_sim.engine.numerics.grouped import (
+    group_count,
+    group_sum,
+    order_of_groups,
+    sort_in_groups,
+    sums_of_pairs,
+)
 from scheduler_sim.engine.numerics.histogram import BINS, EDGES, LogHistogram
 from scheduler_sim.engine.numerics.spans import held_by_window, highest_by_window, window_of
 
@@ -108,6 +114,23 @@ def test_groups_are_sorted_and_added_up_in_the_order_of_their_values(seed: int, 
     assert list(zip(major.tolist(), minor.tolist(), strict=True)) == sorted(plain)
     expected = np.array([plain[pair] for pair in sorted(plain)]).reshape(-1, 2)
     assert np.column_stack([sums, counts]).tobytes() == expected.tobytes()
+    assert group_sum(group, values, groups).tobytes() == np.bincount(group, values, groups).tobytes()
+    assert group_count(group, groups).tolist() == np.bincount(group, minlength=groups).tolist()
+
+
+@pytest.mark.parametrize("number", [-1, 2])
+def test_a_value_of_a_group_that_there_is_not_is_an_error(number: int) -> None:
+    for add_up in (lambda: group_sum(np.array([0, number]), np.ones(2), 2), lambda: group_count(np.array([number]), 2)):
+        with pytest.raises(IndexError, match=r"^There are 2 groups, and a value of another one\.$"):
+            add_up()
+
+
+def test_the_least_share_of_a_window_is_unknown_where_one_of_its_is() -> None:
+    due, got = np.array([2.0, 0.0, 4.0, 1.0]), np.array([1.0, 1.0, 1.0, 3.0])
+    shares = FairShares(rho=np.ones(4), due=due, got=got)
+    least = shares.by_window(None, slice(None), np.array([1, 0, 1, 0]), 3)["least_share"]
+    assert np.isnan(least).tolist() == [True, False, True]
+    assert least[1] == 0.25
 
 
 def test_a_histogram_of_sorted_values_counts_each_in_its_bin() -> None:

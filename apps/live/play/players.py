@@ -162,7 +162,7 @@ class Player:
     def _history_columns(self, rows: Rows) -> Mapping[str, Any]:
         """Return what the tasks went through; nothing where each runs once and completes, which needs no saying."""
         simulation = self.simulation
-        if simulation.outcome().history is None and not simulation.options.kill_at_estimate:
+        if simulation.runs_plainly:
             return dict.fromkeys(("attempts", "service_time", "lost_time", "outcome"))
         history = simulation.history(rows)
         return {

@@ -16,7 +16,14 @@ from scheduler_sim.engine.formulas import Holdings
 from scheduler_sim.engine.measuring.electricity import task_electricity
 from scheduler_sim.engine.measuring.metrics import Observed
 from scheduler_sim.engine.measuring.usage import energy_and_cost, holdings
-from scheduler_sim.engine.numerics.grouped import divide, group_percentile, group_sum, order_of_groups, sort_in_groups
+from scheduler_sim.engine.numerics.grouped import (
+    divide,
+    group_count,
+    group_percentile,
+    group_sum,
+    order_of_groups,
+    sort_in_groups,
+)
 from scheduler_sim.engine.numerics.paired import BATCHES, CONFIDENCE
 from scheduler_sim.engine.numerics.statistics import holm
 from scheduler_sim.engine.simulation import Simulation
@@ -327,21 +334,18 @@ class _Groups:
         self.codes = grouping.codes
         self.order = order_of_groups(self.codes)
         self.size = len(grouping.names)
-        self.count = np.bincount(self.codes, minlength=self.size)
+        self.count = group_count(self.codes, self.size)
         self.spanned = self.count >= 2 * BATCHES
         self.quantile = _quantile() if self.spanned.any() else np.nan
         self.span = self._spans()
-        self.span_count = np.bincount(self.span, minlength=self.size * BATCHES).reshape(self.size, BATCHES)
+        self.span_count = group_count(self.span, self.size * BATCHES).reshape(self.size, BATCHES)
 
     def _spans(self) -> IntArray:
         """Return the span of arrivals of each task, BATCHES a group: as equal as `np.array_split` makes them."""
-        rank = np.empty(len(self.order), np.int64)
-        rank[self.order] = np.arange(len(self.order)) - np.repeat(np.cumsum(self.count) - self.count, self.count)
         length, longer = np.divmod(self.count, BATCHES)
-        length, longer = length[self.codes], longer[self.codes]
-        in_longer = longer * (length + 1)
-        behind = longer + (rank - in_longer) // np.maximum(length, 1)
-        span: IntArray = self.codes * BATCHES + np.where(rank < in_longer, rank // (length + 1), behind)
+        lengths = length[:, None] + (np.arange(BATCHES) < longer[:, None])
+        span = np.empty(len(self.order), np.int64)
+        span[self.order] = np.repeat(np.arange(self.size * BATCHES), lengths.ravel())
         return span
 
     def figures(self, tasks: _Tasks) -> dict[str, Any]:
@@ -365,8 +369,8 @@ class _Groups:
             "core_hours": self._sum(tasks.core_hours),
             "gpu_hours": self._sum(tasks.gpu_hours),
             **{name: self._sum(values) for name, values in tasks.taken.items()},
-            "sooner_count": np.bincount(self.codes[tasks.difference < 0], minlength=self.size),
-            "later_count": np.bincount(self.codes[tasks.difference > 0], minlength=self.size),
+            "sooner_count": group_count(self.codes[tasks.difference < 0], self.size),
+            "later_count": group_count(self.codes[tasks.difference > 0], self.size),
             "difference": difference,
             "difference_low": difference - reach,
             "difference_high": difference + reach,
@@ -377,7 +381,7 @@ class _Groups:
         return np.full(self.size, np.nan) if values is None else group_sum(self.codes, values, self.size)
 
     def _mean(self, values: FloatArray) -> FloatArray:
-        return divide(np.bincount(self.codes, values, self.size), self.count)
+        return divide(group_sum(self.codes, values, self.size), self.count)
 
     def _uncertainty(self, values: FloatArray, mean: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return half the width of each group's interval and its corrected p-value, as `paired.task_difference` does.
@@ -390,7 +394,7 @@ class _Groups:
             return reach, p_value
         from scipy import special
 
-        sums = np.bincount(self.span, values, self.size * BATCHES).reshape(self.size, BATCHES)
+        sums = group_sum(self.span, values, self.size * BATCHES).reshape(self.size, BATCHES)
         means = sums[self.spanned] / self.span_count[self.spanned]
         error = means.std(axis=1, ddof=1) / math.sqrt(BATCHES)
         reach[self.spanned] = self.quantile * error

@@ -14,7 +14,9 @@ from scheduler_sim.engine.measuring.fairness import FairShares, jain, sharers
 from scheduler_sim.engine.measuring.usage import Usage
 from scheduler_sim.engine.numerics.grouped import (
     divide,
+    group_count,
     group_percentile,
+    group_sum,
     order_of_groups,
     sort_in_groups,
     sums_of_pairs,
@@ -93,11 +95,6 @@ class Observed:
     def usage(self) -> Usage:
         """What tasks kept busy and held."""
         return Usage.of(self.simulation)
-
-    @cached_property
-    def history(self) -> History:
-        """What the tasks of `rows` went through."""
-        return self.simulation.history(self.rows)
 
     @cached_property
     def waits(self) -> tuple[FloatArray, FloatArray]:
@@ -229,22 +226,21 @@ def summary_of(observed: Observed, *, edges: FloatArray, won: BoolArray | None =
     workload, outcome = simulation.workload, simulation.outcome()
     windows = len(edges) - 1
     length = np.diff(edges)
-    rows, history = observed.rows, observed.history
+    rows = observed.rows
     window = window_of(outcome.finish_time[rows], edges)
     inside = window >= 0
     is_whole = bool(inside.all())
     if not is_whole:
         rows, window = np.arange(len(workload))[rows][inside], window[inside]
-        history = history[np.flatnonzero(inside)]
-    count = np.bincount(window, minlength=windows).astype(np.int64)
+    count = group_count(window, windows)
     order = order_of_groups(window) if windows > 1 or not is_whole else None
+    history = None if simulation.runs_plainly else simulation.history(rows)
     wins = np.zeros(windows, np.int64)
     if won is not None:
-        wins = np.bincount(window[won[rows]], minlength=windows).astype(np.int64)
+        wins = group_count(window[won[rows]], windows)
     asked = slice(None) if observed.scored is None else observed.scored
     share = divide(1.0, length)
     ready, began = observed.waits
-    passed = outcome.finish_time[rows] - outcome.start_time[rows]
 
     def distribution(name: str) -> dict[str, FloatArray]:
         values = getattr(figures, name)[rows]
@@ -259,7 +255,7 @@ def summary_of(observed: Observed, *, edges: FloatArray, won: BoolArray | None =
         finished_count=count,
         **distribution("job_completion_time"),
         **distribution("wait_time"),
-        mean_bounded_slowdown=divide(np.bincount(window, figures.bounded_slowdown[rows], windows), count),
+        mean_bounded_slowdown=divide(group_sum(window, figures.bounded_slowdown[rows], windows), count),
         makespan=length,
         throughput=count * share,
         cpu_utilisation=divide(usage.busy_core_seconds(edges), usage.cores * length),
@@ -272,16 +268,38 @@ def summary_of(observed: Observed, *, edges: FloatArray, won: BoolArray | None =
         wins=wins,
         losses=(count - wins) if won is not None else np.zeros(windows, np.int64),
         fairness=_fairness(workload, figures.bounded_slowdown[rows], rows, window, windows),
-        attempts_mean=divide(np.bincount(window, history.attempts, windows), count),
-        service_time=_sum(history.service_time, window, windows),
-        lost_time=_sum(history.lost_time, window, windows),
-        suspended_time=_sum(passed - history.held_time, window, windows),
+        **_gone_through(history, outcome.finish_time[rows] - outcome.start_time[rows], window, count),
         timed_out_count=_ended(history, "timed_out", window, windows),
         failed_count=_ended(history, "failed", window, windows),
-        **observed.shares.by_window(sharers(simulation), rows, window, windows),
+        **observed.shares.by_window(sharers(simulation), rows, window, windows, order),
         **vars(Electricity.of(usage, simulation.signals, edges)),
         **usage.sleep_figures(edges),
     )
+
+
+def _gone_through(
+    history: History | None, passed: FloatArray, window: IntArray, count: IntArray
+) -> dict[str, FloatArray]:
+    """Return by name how tasks spent the time that passed between their first start and their finish.
+
+    Args:
+        history: None where each ran once, from its start to its completion.
+        passed, window: of each task. count: how many tasks each window has.
+    """
+    windows = len(count)
+    if history is None:
+        return {
+            "attempts_mean": divide(count, count),
+            "service_time": _sum(passed, window, windows),
+            "lost_time": np.zeros(windows),
+            "suspended_time": np.zeros(windows),
+        }
+    return {
+        "attempts_mean": divide(group_sum(window, history.attempts, windows), count),
+        "service_time": _sum(history.service_time, window, windows),
+        "lost_time": _sum(history.lost_time, window, windows),
+        "suspended_time": _sum(passed - history.held_time, window, windows),
+    }
 
 
 def whole_run(workload: Workload, outcomes: Sequence[Outcome], scored: BoolArray | None = None) -> tuple[float, float]:
@@ -364,16 +382,18 @@ def regret(job_completion_time: float, of_oracle: float) -> float:
 
 def _count(times: FloatArray, edges: FloatArray) -> IntArray:
     window = window_of(times, edges)
-    return np.bincount(window[window >= 0], minlength=len(edges) - 1).astype(np.int64)
+    return group_count(window[window >= 0], len(edges) - 1)
 
 
 def _sum(values: FloatArray, window: IntArray, windows: int) -> FloatArray:
     """Return each window's sum; what is less than nothing by a rounding is nothing."""
-    return np.bincount(window, np.maximum(values, 0.0), windows).astype(np.float64)
+    return group_sum(window, np.maximum(values, 0.0), windows)
 
 
-def _ended(history: History, ending: str, window: IntArray, windows: int) -> IntArray:
-    return np.bincount(window[history.ending == ENDINGS.index(ending)], minlength=windows).astype(np.int64)
+def _ended(history: History | None, ending: str, window: IntArray, windows: int) -> IntArray:
+    if history is None:
+        return np.zeros(windows, np.int64)
+    return group_count(window[history.ending == ENDINGS.index(ending)], windows)
 
 
 def _distribution(
@@ -385,7 +405,7 @@ def _distribution(
         ordered: those of the first window first, ascending within each.
     """
     return {
-        f"mean_{name}": divide(np.bincount(window, values, len(count)), count),
+        f"mean_{name}": divide(group_sum(window, values, len(count)), count),
         f"min_{name}": group_percentile(ordered, count, 0),
         f"max_{name}": group_percentile(ordered, count, 100),
         **{f"p{percent}_{name}": group_percentile(ordered, count, percent) for percent in PERCENTS},

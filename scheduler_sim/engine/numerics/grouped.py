@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from scheduler_sim.engine.jit import kernel
 from scheduler_sim.engine.workloads.workload import FloatArray, IntArray
 
 
@@ -68,7 +69,7 @@ def sums_of_pairs(
     key = major * size + minor
     most = (int(major.max(initial=0)) + 1) * size
     if most <= 4 * len(key):
-        pairs = np.flatnonzero(np.bincount(key, minlength=most))
+        pairs = np.flatnonzero(group_count(key, most))
         sums = [group_sum(key, values, most)[pairs] for values in weights]
     else:
         pairs, pair = np.unique(key, return_inverse=True)
@@ -76,6 +77,45 @@ def sums_of_pairs(
     return pairs // size, pairs % size, sums
 
 
-def group_sum(group: IntArray, values: FloatArray, groups: int) -> FloatArray:
-    """Return the sum of each group's values, shape (groups,), added up in their order."""
-    return np.bincount(group, values, groups).astype(np.float64)
+def group_sum(group: IntArray, values: FloatArray | IntArray, groups: int) -> FloatArray:
+    """Return the sum of each group's values, shape (groups,), added up in their order.
+
+    As `np.bincount` does it, but other threads go on meanwhile.
+
+    Args:
+        group, values: shape (n,), numbers from 0 and below `groups`, and the value of each.
+
+    Raises:
+        IndexError: a number of a group that there is not.
+    """
+    sums = np.zeros(groups)
+    if not _add_up(np.ascontiguousarray(group, np.int64), np.ascontiguousarray(values, np.float64), sums):
+        raise IndexError(f"There are {groups} groups, and a value of another one.")
+    return sums
+
+
+def group_count(group: IntArray, groups: int) -> IntArray:
+    """Return how many values each group has, shape (groups,); arguments and errors as of `group_sum`."""
+    counts = np.zeros(groups, np.int64)
+    if not _count(np.ascontiguousarray(group, np.int64), counts):
+        raise IndexError(f"There are {groups} groups, and a value of another one.")
+    return counts
+
+
+@kernel
+def _add_up(group: IntArray, values: FloatArray, sums: FloatArray) -> bool:
+    """Add each value to the sum of its group; tell whether there is such a group for all."""
+    for place in range(len(group)):
+        if not 0 <= group[place] < len(sums):
+            return False
+        sums[group[place]] += values[place]
+    return True
+
+
+@kernel
+def _count(group: IntArray, counts: IntArray) -> bool:
+    for place in range(len(group)):
+        if not 0 <= group[place] < len(counts):
+            return False
+        counts[group[place]] += 1
+    return True
