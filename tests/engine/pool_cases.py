@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -39,29 +38,41 @@ PREDICTING = tuple(
     f"easy({order}predict={name})" for name in ("last_two", "regression") for order in ("", "order=sjf,")
 )
 
-DURATIONS = st.sampled_from([0.0, 0.1, 1 / 3, 1.0, 1.0, 2.0, 2.7, 10.0, 61.0])
-ARRIVALS = st.sampled_from([0.0, 0.0, 0.1, 0.2, 1 / 3, 1.0, 2.0, 3.0, 1e6 + 1 / 7])
+DURATIONS = [0.0, 0.1, 1 / 3, 1.0, 1.0, 2.0, 2.7, 10.0, 61.0]
+ARRIVALS = [0.0, 0.0, 0.1, 0.2, 1 / 3, 1.0, 2.0, 3.0, 1e6 + 1 / 7]
+
+# Made once: Hypothesis looks through a strategy again wherever it is made anew.
+FAST = st.sampled_from([1.0, 1.3])
+LENGTHS = st.integers(1, 12)
+POOLS = st.integers(1, 8)
+TASKS = st.tuples(
+    st.sampled_from(ARRIVALS),
+    st.sampled_from(DURATIONS),
+    st.sampled_from([None] * len(DURATIONS) + DURATIONS),
+    st.sampled_from(["", "a", "a", "b"]),
+)
+"""When a task comes, its run time, its estimate (None for an exact one) and whose it is."""
+WIDTHS = {most: st.sampled_from([1] * most + [most] * most + list(range(1, most + 1))) for most in range(1, 9)}
+"""Processors of a task, by those of the pool."""
+ORDERED = {length: st.permutations(range(1, length + 1)) for length in range(1, 13)}
+RULES = st.builds(Options, kill_at_estimate=st.booleans(), conservative_depth=st.sampled_from([None, None, 1, 2, 3]))
 
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[Workload, Cluster, Options]:
     """Return a workload, a cluster, options and the seed."""
-    processors = draw(st.integers(1, 8))
-    length = draw(st.integers(1, 12))
-    columns: dict[str, Any] = {"arrival_time": [], "runtime": [], "duration_estimate": [], "cpus": []}
-    for _ in range(length):
-        runtime = draw(DURATIONS)
-        columns["arrival_time"].append(draw(ARRIVALS))
-        columns["runtime"].append(runtime)
-        columns["duration_estimate"].append(draw(st.one_of(st.just(runtime), DURATIONS)))
-        columns["cpus"].append(draw(st.one_of(st.just(1), st.just(processors), st.integers(1, processors))))
-    columns["user"] = draw(st.lists(st.sampled_from(["", "a", "a", "b"]), min_size=length, max_size=length))
-    identifiers = draw(st.permutations(range(1, length + 1)))
-    options = Options(
-        kill_at_estimate=draw(st.booleans()), conservative_depth=draw(st.sampled_from([None, None, 1, 2, 3]))
+    processors, length = draw(POOLS), draw(LENGTHS)
+    drawn = [(*draw(TASKS), draw(WIDTHS[processors])) for _ in range(length)]
+    arrival, runtime, told, user, cpus = (list(column) for column in zip(*drawn, strict=True))
+    workload = Workload.from_columns(
+        task_id=draw(ORDERED[length]),
+        arrival_time=arrival,
+        runtime=runtime,
+        duration_estimate=[exact if one is None else one for one, exact in zip(told, runtime, strict=True)],
+        cpus=cpus,
+        user=user,
     )
-    cluster = pool(processors, draw(st.sampled_from([1.0, 1.3])))
-    return Workload.from_columns(task_id=identifiers, **columns), cluster, options
+    return workload, pool(processors, draw(FAST)), draw(RULES)
 
 
 @dataclass

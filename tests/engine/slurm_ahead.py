@@ -133,8 +133,14 @@ class Ahead(ReferenceSlurm):
         self.coming.sort()
 
 
-def passes(recorded: Recorded, path: Callable[[str], Path], name: str, *, decay: float = 0.0) -> Iterator[Pass]:
-    """Yield every recorded pass that started something, beside what the simulator would have started."""
+def passes(
+    recorded: Recorded, path: Callable[[str], Path], name: str, *, decay: float = 0.0, apart: int = 1
+) -> Iterator[Pass]:
+    """Yield recorded passes that started something, beside what the simulator would have started.
+
+    Args:
+        decay: when usage was first calculated. apart: how far apart those lie that are looked at; 1 for all.
+    """
     with gzip.open(path(f"{name}/jobs.csv.gz"), "rt") as lines:
         rows = list(csv.DictReader(lines))
     by_number = {row["jobidraw"]: row["jobid"] for row in rows}
@@ -144,7 +150,7 @@ def passes(recorded: Recorded, path: Callable[[str], Path], name: str, *, decay:
             Event(float(row["t"]), row["event"], _job(row["jobid"], ahead, by_number), row["nodes"], row["text"])
             for row in csv.DictReader(lines)
         ]
-    place = 0
+    place = found = 0
     while place < len(events):
         event = events[place]
         ahead.follow(event.time)
@@ -157,12 +163,15 @@ def passes(recorded: Recorded, path: Callable[[str], Path], name: str, *, decay:
                     burst.append(events[place])
                 place += 1
             loop = event.kind.removeprefix("start_")
-            simulated = ahead.try_pass(loop, event.time)
+            is_looked_at = found % apart == 0
+            simulated = ahead.try_pass(loop, event.time) if is_looked_at else {}
             really = {}
             for one in burst:
                 job = ahead.by_name[one.job]
                 really[job.row] = ahead.really_start(job, one.nodes, one.time, loop)
-            yield Pass(event.time, loop, really, simulated)
+            found += 1
+            if is_looked_at:
+                yield Pass(event.time, loop, really, simulated)
             continue
         place += 1
         job_or_none = ahead.by_name.get(event.job)

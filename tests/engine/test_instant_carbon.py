@@ -35,6 +35,17 @@ def carbon_policies(*, thorough: bool = THOROUGH) -> list[str]:
     ] + ["lowest_slot(delay=0.003,noise=0.5)+easy"]
 
 
+def carbon(step: float, values: tuple[float, ...], generator: np.random.Generator) -> Signals:
+    """Return a series of 40 steps of `step` seconds from 0 on, which begins anew in their midst.
+
+    Between its last and its first steps it has long ones: an order reads all steps of two days at each instant.
+    """
+    end, begin = 20 * step, 20 * step - 6_000.0
+    first = begin + step * np.arange(20)
+    times = np.concatenate((first, np.linspace(begin + end, 0.0, 20, endpoint=False), step * np.arange(20)))
+    return Signals({"carbon": StepSeries(times, generator.choice(values, len(times)), end, "repeat")})
+
+
 @pytest.mark.parametrize("on_pool", [True, False])
 @pytest.mark.parametrize("policy", carbon_policies())
 def test_what_waits_for_cleaner_electricity_does_so_until_it_is_let_go(policy: str, on_pool: bool) -> None:
@@ -44,9 +55,7 @@ def test_what_waits_for_cleaner_electricity_does_so_until_it_is_let_go(policy: s
         if not len(workload):
             continue
         generator = np.random.default_rng(seed)
-        values = generator.choice([50.0, 100.0, 300.0, 310.0], 40)
-        steps = StepSeries(np.linspace(0.0, 66.3, 40), values, 68.0, "repeat")
-        signals, parsed = Signals({"carbon": steps}), parse_policy(policy)
+        signals, parsed = carbon(1.7, (50.0, 100.0, 300.0, 310.0), generator), parse_policy(policy)
         log = GangLog()
         simulation = Simulation(
             workload, cluster, parsed, seed=seed, options=options, signals=signals, on_pieces=log.add
@@ -84,8 +93,7 @@ def test_what_stops_while_electricity_is_dear_waits_for_its_next_span(policy: st
     for seed in seen.seeds():
         workload, cluster, options = random_pool_case(seed)
         generator = np.random.default_rng(seed)
-        steps = StepSeries(np.arange(40.0), generator.choice([50.0, 100.0, 300.0], 40), 40.0, "repeat")
-        parsed, signals = parse_policy(policy), Signals({"carbon": steps})
+        signals, parsed = carbon(1.0, (50.0, 100.0, 300.0), generator), parse_policy(policy)
         simulation = Simulation(workload, cluster, parsed, seed=seed, options=options, signals=signals)
         again = Simulation(workload, cluster, parsed, seed=seed, options=options, signals=signals)
         simulation.advance()

@@ -44,6 +44,10 @@ BOUNDS = {
 }
 
 
+JOBS = depth.cases(250)
+"""The first of each plan, which the slow simulator plays; all of them where TEST_DEPTH is 5."""
+
+
 def with_scheduling(site: Site, scheduling: Scheduling) -> Site:
     names = Scheduling.__struct_fields__
     changed = {name: value for name in names if (value := getattr(scheduling, name)) != getattr(Scheduling(), name)}
@@ -91,8 +95,7 @@ def compiled(recorded: Recorded, phases: Phases) -> tuple[FloatArray, list[int]]
 @pytest.mark.parametrize("name", list(BOUNDS))
 def test_both_start_every_recorded_job_at_the_same_instant_on_the_same_node(name: str, slurm_path: PathOf) -> None:
     recorded = read_recorded(slurm_path, name)
-    # All of them where TEST_DEPTH is 3.
-    recorded.workload = recorded.workload.head(depth.cases(300))
+    recorded.workload = recorded.workload.head(JOBS)
     phases = drawn_phases(recorded.site, 1, decay=BOUNDS[name].decay)
     jobs = slow(recorded, phases).jobs
     start, node = compiled(recorded, phases)
@@ -134,6 +137,7 @@ def test_with_default_parameters_all_waits_are_as_long_as_they_really_were(seed:
 @pytest.mark.slow
 def test_nodes_are_never_shared_by_more_than_they_hold(slurm_path: PathOf) -> None:
     recorded = read_recorded(slurm_path, "S2")
+    recorded.workload = recorded.workload.head(JOBS)
     simulated = slow(recorded, drawn_phases(recorded.site, 3))
     changes = []
     for job in simulated.jobs:

@@ -188,26 +188,30 @@ def _pass_over(name: str, score: Any) -> Any:
     carray: Any = getattr(numba, "carray")  # noqa: B009
     integers, reals = types.CPointer(types.int64), types.CPointer(types.float64)
 
+    def of_one(row: int, wait: float, table: Any, now: Any) -> float:
+        t = carray(table, (row + 1, COLUMNS))[row]
+        found = float(score(WaitingTask(wait, t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], t[9]), now))
+        if np.isnan(found):
+            raise ValueError
+        return found
+
+    # A function of its own: after each step of what is tried Numba has code that asks whether it failed.
+    score_of_one = numba.njit(error_model="numpy", nogil=True)(of_one)
+
     def scored(first: int, count: int, rows: Any, wait: Any, table: Any, state: Any, scores: Any, at: Any) -> int:
         row_of, waits, found = carray(rows, first + count), carray(wait, count), carray(scores, count)
         seen, marks = carray(state, STATES), carray(at, STATE + STATES)
         now = Instant(seen[0], seen[1], seen[2], seen[3], seen[4], seen[5], seen[6])
         done = 0
-        try:
-            while done < count and marks[FAILED] < 0:
-                row = row_of[first + done]
-                t = carray(table, (row + 1, COLUMNS))[row]
-                marks[AT] = row
-                found[done] = score(
-                    WaitingTask(waits[done], t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], t[9]), now
-                )
-                if np.isnan(found[done]):
-                    raise ValueError
+        while done < count and marks[FAILED] < 0:
+            marks[AT] = row_of[first + done]
+            try:
+                found[done] = score_of_one(row_of[first + done], waits[done], table, now)
                 done += 1
-        except Exception:  # noqa: BLE001  (compiled code tells errors no further apart)
-            marks[FAILED], marks[WAITED] = marks[AT], waits[done]
-            for place in range(STATES):
-                marks[STATE + place] = seen[place]
+            except Exception:  # noqa: BLE001  (compiled code tells errors no further apart)
+                marks[FAILED], marks[WAITED] = marks[AT], waits[done]
+                for place in range(STATES):
+                    marks[STATE + place] = seen[place]
         # Whoever calls looks for a failure only when it has played; any order will do until then.
         for place in range(done, count):
             found[place] = 0.0
