@@ -80,14 +80,14 @@ def main(kills: int, seed: int, played: str) -> None:
     from scheduler_sim.engine.clusters.presets import load_cluster
     from scheduler_sim.engine.whatif import let_fail
 
-    runner.BATCH_ROWS = 200
-    runner.STEP_EVENTS = 200
+    runner.BATCH_ROWS = 100
+    runner.STEP_EVENTS = 100
     # What the writer took by its name.
     taken = vars(writer)
-    taken["transaction_rows"] = batches.transaction_rows = lambda: 150
+    taken["transaction_rows"] = batches.transaction_rows = lambda: 75
 
     call_command("migrate", verbosity=0)
-    call_command("generateworkload", "lublin", tasks=1_000, seed=1, name="crash", verbosity=0)
+    call_command("generateworkload", "lublin", tasks=500, seed=1, name="crash", verbosity=0)
 
     preset, failures, options = PLAYED[played]
     cluster = let_fail(load_cluster(preset), failures) if failures else load_cluster(preset)

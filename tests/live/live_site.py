@@ -40,12 +40,16 @@ Answer = TypeVar("Answer")
 
 
 def eventually(question: Callable[[], Answer | None], seconds: float = PATIENCE) -> Answer:
-    """Return the first true answer."""
-    until = time.monotonic() + seconds
+    """Return the first true answer.
+
+    Asked ever less often: most questions are answered by processes that have something else to do.
+    """
+    until, pause = time.monotonic() + seconds, 0.02
     while not (answer := question()):
         if time.monotonic() > until:
             raise AssertionError(f"{question} stayed untrue for {seconds:g} s")
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(0.1, 1.2 * pause)
     return answer
 
 
