@@ -1,6 +1,7 @@
 """What every part of the engine agrees on: how a run is played, what comes of it, and what a kernel is."""
 
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -80,8 +81,9 @@ class _Batch:
     """Rows that kernels hand out batch by batch, a column a field."""
 
     @classmethod
+    @cache
     def none(cls) -> Self:
-        """Return no rows."""
+        """Return no rows, the same for all: kernels are asked for news after each of their short turns."""
         return cls(*(np.zeros(0, np.int64 if item.type == IntArray else np.float64) for item in fields(cls)))
 
     @classmethod

@@ -78,7 +78,7 @@ class PoolKernel(BaseKernel):
             expected=settled.expected.copy() if late or policy.backfill.predicts else settled.expected,
             cpus=settled.cpus,
             base=scores.base.copy() if late else scores.base,
-            slope=np.zeros(n) if scores.slope is None else scores.slope,
+            slope=self._no_slope(workload, late=late) if scores.slope is None else scores.slope,
         )
         self._features = scores.features
         self._call = make_call(scores.called, cores=processors, gpus=0)
@@ -90,7 +90,7 @@ class PoolKernel(BaseKernel):
             clock=np.full(2, workload.arrival_time[0] if n else 0.0),
             start=np.full(n, np.nan),
             finish=np.full(n, np.nan),
-            order=np.zeros(n, np.int64),
+            order=np.empty(n, np.int64),
             end_times=np.zeros(most_running),
             end_rows=np.zeros(most_running, np.int64),
         )
@@ -105,6 +105,11 @@ class PoolKernel(BaseKernel):
         else:
             loop = self._choose(policy.backfill.code, n, processors, options, scores)
         super().__init__(counts=self._run.counts, clock=self._run.clock, advance=guarded(problem, loop))
+
+    def _no_slope(self, workload: Workload, *, late: bool) -> FloatArray:
+        """Return the slopes of scores without any; each kernel its own where it is told of them while it plays."""
+        make = partial(np.zeros, len(workload))
+        return make() if late else self._shared.once_of("no slope", workload, make)
 
     def _choose(self, backfill: int, n: int, processors: int, options: Options, scores: Scores) -> EventLoop:
         tasks, run = self._tasks, self._run
