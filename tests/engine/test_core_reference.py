@@ -20,7 +20,7 @@ from tests.engine.core_cases import (
 from tests.engine.gang_cases import spans_of
 from tests.engine.pool_cases import lognormal_workload, pool, pool_orders
 
-CASES = depth.cases(60, "REFERENCE_CASES")
+CASES = depth.cases(40, "REFERENCE_CASES")
 
 
 def core_of(simulation):
