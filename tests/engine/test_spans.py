@@ -114,8 +114,9 @@ def test_groups_are_sorted_and_added_up_in_the_order_of_their_values(seed: int, 
     assert list(zip(major.tolist(), minor.tolist(), strict=True)) == sorted(plain)
     expected = np.array([plain[pair] for pair in sorted(plain)]).reshape(-1, 2)
     assert np.column_stack([sums, counts]).tobytes() == expected.tobytes()
-    assert group_sum(group, values, groups).tobytes() == np.bincount(group, values, groups).tobytes()
-    assert group_count(group, groups).tolist() == np.bincount(group, minlength=groups).tolist()
+    for numbers in (group, group.astype(np.int32), *([group.astype(np.int16)] if groups == 3 else [])):
+        assert group_sum(numbers, values, groups).tobytes() == np.bincount(group, values, groups).tobytes()
+        assert group_count(numbers, groups).tolist() == np.bincount(group, minlength=groups).tolist()
 
 
 @pytest.mark.parametrize("number", [-1, 2])

@@ -5,7 +5,7 @@ All groups of a policy are computed at once from sorted columns, in O(n log n) f
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -213,9 +213,10 @@ class Grouped:
     def figures(self, observed: Observed) -> GroupFigures:
         """Return the figures of one policy's groups."""
         rows, simulation = self._rows, observed.simulation
-        # Nothing is added to it but in a closed loop, where tasks come at other instants under each policy.
-        later = simulation.workload.arrival_time[rows] - self._came
-        difference = simulation.outcome().finish_time[rows] - self._base - later
+        difference = simulation.outcome().finish_time[rows] - self._base
+        if simulation.options.closed_loop:
+            # There tasks come at other instants under each policy.
+            difference -= simulation.workload.arrival_time[rows] - self._came
         return _joined(self._every, _Tasks.of(observed, rows, difference))
 
 
@@ -330,10 +331,12 @@ class _Groups:
     """The groups of one grouping, with what is the same for every policy: their sizes and their spans of arrivals."""
 
     def __init__(self, grouping: Grouping) -> None:
-        self.grouping = grouping
-        self.codes = grouping.codes
-        self.order = order_of_groups(self.codes)
         self.size = len(grouping.names)
+        # They are kept while the figures of all policies are made, and read for each.
+        self._short: Any = np.int16 if self.size * BATCHES <= np.iinfo(np.int16).max else np.int64
+        self.codes: IntArray = grouping.codes.astype(self._short)
+        self.grouping = replace(grouping, codes=self.codes)
+        self.order = order_of_groups(self.codes)
         self.count = group_count(self.codes, self.size)
         self.spanned = self.count >= 2 * BATCHES
         self.quantile = _quantile() if self.spanned.any() else np.nan
@@ -344,8 +347,8 @@ class _Groups:
         """Return the span of arrivals of each task, BATCHES a group: as equal as `np.array_split` makes them."""
         length, longer = np.divmod(self.count, BATCHES)
         lengths = length[:, None] + (np.arange(BATCHES) < longer[:, None])
-        span = np.empty(len(self.order), np.int64)
-        span[self.order] = np.repeat(np.arange(self.size * BATCHES), lengths.ravel())
+        span: IntArray = np.empty(len(self.order), self._short)
+        span[self.order] = np.repeat(np.arange(self.size * BATCHES, dtype=self._short), lengths.ravel())
         return span
 
     def figures(self, tasks: _Tasks) -> dict[str, Any]:

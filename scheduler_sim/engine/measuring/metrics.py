@@ -222,7 +222,9 @@ def summarise(
 
 def summary_of(observed: Observed, *, edges: FloatArray, won: BoolArray | None = None) -> Summary:
     """Return `summarise` of what is laid out already, for figures of other windows too."""
-    simulation, usage, figures = observed.simulation, observed.usage, observed.figures
+    # Shares take the most room while they are worked out.
+    shares, figures = observed.shares, observed.figures
+    simulation, usage = observed.simulation, observed.usage
     workload, outcome = simulation.workload, simulation.outcome()
     windows = len(edges) - 1
     length = np.diff(edges)
@@ -271,7 +273,7 @@ def summary_of(observed: Observed, *, edges: FloatArray, won: BoolArray | None =
         **_gone_through(history, outcome.finish_time[rows] - outcome.start_time[rows], window, count),
         timed_out_count=_ended(history, "timed_out", window, windows),
         failed_count=_ended(history, "failed", window, windows),
-        **observed.shares.by_window(sharers(simulation), rows, window, windows, order),
+        **shares.by_window(sharers(simulation), rows, window, windows, order),
         **vars(Electricity.of(usage, simulation.signals, edges)),
         **usage.sleep_figures(edges),
     )

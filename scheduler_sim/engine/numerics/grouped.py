@@ -83,13 +83,13 @@ def group_sum(group: IntArray, values: FloatArray | IntArray, groups: int) -> Fl
     As `np.bincount` does it, but other threads go on meanwhile.
 
     Args:
-        group, values: shape (n,), numbers from 0 and below `groups`, and the value of each.
+        group, values: shape (n,), numbers from 0 and below `groups`, short ones as int16, and the value of each.
 
     Raises:
         IndexError: a number of a group that there is not.
     """
     sums = np.zeros(groups)
-    if not _add_up(np.ascontiguousarray(group, np.int64), np.ascontiguousarray(values, np.float64), sums):
+    if not _add_up(_numbers(group), np.ascontiguousarray(values, np.float64), sums):
         raise IndexError(f"There are {groups} groups, and a value of another one.")
     return sums
 
@@ -97,9 +97,14 @@ def group_sum(group: IntArray, values: FloatArray | IntArray, groups: int) -> Fl
 def group_count(group: IntArray, groups: int) -> IntArray:
     """Return how many values each group has, shape (groups,); arguments and errors as of `group_sum`."""
     counts = np.zeros(groups, np.int64)
-    if not _count(np.ascontiguousarray(group, np.int64), counts):
+    if not _count(_numbers(group), counts):
         raise IndexError(f"There are {groups} groups, and a value of another one.")
     return counts
+
+
+def _numbers(group: IntArray) -> IntArray:
+    """Return numbers of groups as one of the two types that are added up by."""
+    return np.ascontiguousarray(group, np.int16 if group.dtype == np.int16 else np.int64)
 
 
 @kernel
