@@ -236,7 +236,8 @@ def summary_of(observed: Observed, *, edges: FloatArray, won: BoolArray | None =
         rows, window = np.arange(len(workload))[rows][inside], window[inside]
     count = group_count(window, windows)
     order = order_of_groups(window) if windows > 1 or not is_whole else None
-    history = None if simulation.runs_plainly else simulation.history(rows)
+    # Before all is over kernels know the finish of what still runs, and only the history who has ended.
+    history = None if simulation.runs_plainly and simulation.done else simulation.history(rows)
     wins = np.zeros(windows, np.int64)
     if won is not None:
         wins = group_count(window[won[rows]], windows)
