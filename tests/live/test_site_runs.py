@@ -258,10 +258,13 @@ def test_tasks_that_can_never_start_are_refused_or_left_out_with_their_reasons(t
 
 
 def test_tasks_without_an_estimate_are_planned_by_their_partitions_time(trace: Path, tiny: Site) -> None:
-    trace.write_text(TASKS.replace(",200,", ",,").replace(",60,", ",,").replace(",20,", ",,"))
+    narrow = TASKS.replace("1,0,100,200,4", "1,0,100,200,2")
+    trace.write_text(narrow.replace(",200,", ",,").replace(",60,", ",,").replace(",20,", ",,"))
     (caution,) = document("--workload", trace, "--site", "tiny", "--policies", "fcfs+easy")["cautions"]
     assert (caution["kind"], caution["policies"]) == ("perfect_estimates", ["fcfs+easy"])
     assert caution["text"].endswith("for 4 of them, and with the true run times for the other 1.")
+    # By the run times it would end long before task 1 at 100, and begin beside it at 4; by an hour each it would not.
+    assert placed("fcfs+easy")[5] == (101.0, 1)
 
 
 def test_policies_that_sites_do_not_play_are_refused_before_anything_is_stored(
