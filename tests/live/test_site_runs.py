@@ -257,6 +257,19 @@ def test_tasks_that_can_never_start_are_refused_or_left_out_with_their_reasons(t
         run(*asked, "--on-oversize", "clamp")
 
 
+def test_a_request_tries_fewer_tasks_on_a_site(
+    trace: Path, tiny: Site, controller: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace.write_text(TASKS + "6,6,10,20,40,ann,batch,6\n")
+    call_command("importworkload", str(trace), stdout=StringIO())
+    asked = {"workload": Workload.objects.get().pk, "cluster": "auto", "policies": ["fcfs"], "site": "tiny"}
+    refused = controller.post("/runs/new/", asked)
+    (sentence,) = refused.context["form"].errors["workload"]
+    assert sentence.startswith("1 of 6 tasks can never start on site tiny, by reason: BadConstraints 1")
+    monkeypatch.setattr("apps.live.play.playable.MOST_TRIED_ON_SITE", 5)
+    assert controller.post("/runs/new/", asked).status_code == 302
+
+
 def test_tasks_without_an_estimate_are_planned_by_their_partitions_time(trace: Path, tiny: Site) -> None:
     narrow = TASKS.replace("1,0,100,200,4", "1,0,100,200,2")
     trace.write_text(narrow.replace(",200,", ",,").replace(",60,", ",,").replace(",20,", ",,"))

@@ -116,9 +116,30 @@ def test_tasks_that_do_not_fit_are_refused_at_once_in_the_words_of_the_command(
     assert control.post("/api/v1/runs/", body(run)).status_code == 202
 
 
-def test_a_model_of_run_times_that_there_is_not_is_refused_at_once(control: APIClient, run: Run) -> None:
+@pytest.mark.parametrize("tried", [20_000, 0])
+def test_a_model_of_run_times_that_there_is_not_is_refused_at_once(
+    control: APIClient, run: Run, monkeypatch: pytest.MonkeyPatch, tried: int
+) -> None:
+    monkeypatch.setattr("apps.live.play.playable.MOST_TRIED", tried)
     response = control.post("/api/v1/runs/", body(run, estimates="predicted:nobody"))
     assert (response.status_code, list(response.json()["errors"])) == (400, ["estimates"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "source", "field", "sentence"),
+    [
+        ({"begin_time": 5}, "csv", "begin_time", "begin_time needs a workload that tells when its tasks started"),
+        ({"feedback": "users", "keep": "summary"}, "csv", "feedback", "Sessions are of users, and the workload"),
+        ({"feedback": "users", "keep": "summary"}, "sample", "feedback", "is a sample, whose tasks do not say when"),
+    ],
+)
+def test_what_tasks_do_not_allow_is_refused_at_the_option_that_asks_for_it(
+    control: APIClient, run: Run, changes: dict[str, Any], source: str, field: str, sentence: str
+) -> None:
+    Workload.objects.filter(pk=run.workload_id).update(source=source)
+    errors = control.post("/api/v1/runs/", body(run, **changes)).json()["errors"]
+    assert list(errors) == [field]
+    assert sentence in errors[field][0]
 
 
 def test_a_refusal_names_the_nearest_policy(control: APIClient, run: Run) -> None:

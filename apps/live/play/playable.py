@@ -6,7 +6,7 @@ import numpy as np
 
 from apps.live.play.configuration import RunConfiguration, blaming
 from apps.live.play.electricity import refuse_series, settled_on
-from apps.live.play.preparation import Prepared, adapt, run_time_model
+from apps.live.play.preparation import Prepared, adapt, refuse_sample, run_time_model
 from apps.live.play.sites import played_site
 from apps.tasks.models import Workload
 from apps.tasks.stored_tasks import load_tasks
@@ -16,7 +16,10 @@ from scheduler_sim.engine.predictors.runtime import RuntimeModel
 from scheduler_sim.engine.sites import Site
 
 MOST_TRIED = 20_000
-"""Of so many tasks a request itself finds out whether they fit: they are read in 0.2 s."""
+"""Of so many tasks a request itself finds out whether they fit a cluster: they are read in 0.2 s."""
+
+MOST_TRIED_ON_SITE = 1_000
+"""Of so many whether they fit a site, which looks at each ask of its own in each partition: in 0.2 s, too."""
 
 
 def playable_on(configuration: RunConfiguration, cluster: engine.Cluster) -> RunConfiguration:
@@ -79,21 +82,24 @@ def refuse_unplayable(
 
 
 def refuse_tasks(workload: Workload, configuration: RunConfiguration, cluster: engine.Cluster) -> None:
-    """Refuse at once the tasks that a run would refuse as soon as it has read them, where they are read in no time.
+    """Refuse at once the tasks that a run would refuse as soon as it has read them, where that takes no time.
 
-    Of more than `MOST_TRIED` tasks nothing is said.
+    Of more than `MOST_TRIED` tasks, `MOST_TRIED_ON_SITE` on a site, only what can be said without reading them.
 
     Raises:
-        InvalidOption: they do not fit the cluster or site, none is left to play, or no such model predicts their run
-            times; in the words of the run.
+        InvalidOption: they do not fit the cluster or site, none is left to play, an option has no meaning for them, or
+            no such model predicts their run times; in the words of the run.
     """
-    if min(configuration.limit or workload.task_count, workload.task_count) > MOST_TRIED:
-        return
+    with blaming("feedback"):
+        refuse_sample(workload, configuration)
     with blaming("estimates"):
         run_time_model(configuration)
+    most = MOST_TRIED if configuration.site is None else MOST_TRIED_ON_SITE
+    if min(configuration.limit or workload.task_count, workload.task_count) > most:
+        return
     tasks = load_tasks(workload_id=workload.pk, limit=configuration.limit).workload
-    with blaming("workload"):
-        adapt(workload=tasks, cluster=cluster, configuration=configuration, site=played_site(configuration))
+    site = played_site(configuration)
+    adapt(workload=tasks, cluster=cluster, configuration=configuration, site=site, blaming=blaming)
 
 
 def _predictor(configuration: RunConfiguration) -> RuntimeModel | None:

@@ -1,7 +1,9 @@
 """From stored tasks to what the engine plays."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -111,11 +113,7 @@ def prepare_tasks(
     Raises:
         EngineError: as `adapt`; InvalidWorkload where sessions are asked for of a sample.
     """
-    if configuration.feedback == "users" and stored.source == SAMPLE:
-        raise engine.InvalidWorkload(
-            f"Workload {stored.name} is a sample, whose tasks do not say when they started in the log, so that no "
-            f"sessions of users can be seen in it: play the log itself, or feedback open."
-        )
+    refuse_sample(stored, configuration)
     site = played_site(configuration)
     adapted = adapt(workload=tasks.workload, cluster=cluster, configuration=configuration, site=site)
     played, rows = adapted.workload, adapted.rows
@@ -148,6 +146,19 @@ def prepare_tasks(
     )
 
 
+def refuse_sample(stored: Workload, configuration: RunConfiguration) -> None:
+    """Refuse to look for sessions of users in a sample.
+
+    Raises:
+        InvalidWorkload: they are asked for, and the workload is one.
+    """
+    if configuration.feedback == "users" and stored.source == SAMPLE:
+        raise engine.InvalidWorkload(
+            f"Workload {stored.name} is a sample, whose tasks do not say when they started in the log, so that no "
+            f"sessions of users can be seen in it: play the log itself, or feedback open."
+        )
+
+
 def run_time_model(configuration: RunConfiguration) -> TrainedModel | None:
     """Return the stored model that predicts the run's durations, None where none does.
 
@@ -164,10 +175,14 @@ def adapt(
     cluster: engine.Cluster,
     configuration: RunConfiguration,
     site: Site | None = None,
+    blaming: Callable[[str], AbstractContextManager[Any]] = nullcontext,
 ) -> Adapted:
     """Begin where the replay begins, scale the load, leave out or change what does not fit, and set the estimates.
 
     Where a model predicts the durations, that is done while the run goes on, and the tasks keep what they state.
+
+    Args:
+        blaming: what to do with faults of the option that it is given, or of `workload`.
 
     Raises:
         OversizedTasks: tasks that could never start, unless the configuration drops or clamps them.
@@ -175,20 +190,25 @@ def adapt(
         InvalidParameter: a beginning, a load factor or estimates that have no meaning.
     """
     if configuration.feedback == "users":
-        workload = replace(workload, requests=session_requests(workload))
+        with blaming("feedback"):
+            workload = replace(workload, requests=session_requests(workload))
     hold = configuration.already_running == "hold"
-    begun = begin_at(workload, configuration.begin_time, hold=hold)
-    scaled = scale_load(begun.workload, configuration.load_factor, since=begun.time)
+    with blaming("begin_time"):
+        begun = begin_at(workload, configuration.begin_time, hold=hold)
+    with blaming("load_factor"):
+        scaled = scale_load(begun.workload, configuration.load_factor, since=begun.time)
     left_out = None
-    if site is None:
-        fitted, rows = fit_workload(scaled, cluster, on_oversize=configuration.on_oversize)
-    else:
-        fitted, rows, never = fit_to_site(scaled, site, on_oversize=configuration.on_oversize)
-        left_out = never_starting_caution(never, len(scaled), site.name, configuration.policies)
-    if not len(fitted):
-        raise engine.InvalidWorkload("No task is left to play.")
-    if run_time_model(configuration) is None:
-        generator = np.random.default_rng([configuration.seed, len(fitted)])
-        fitted = replace_estimates(fitted, configuration.estimates, generator)
+    with blaming("workload"):
+        if site is None:
+            fitted, rows = fit_workload(scaled, cluster, on_oversize=configuration.on_oversize)
+        else:
+            fitted, rows, never = fit_to_site(scaled, site, on_oversize=configuration.on_oversize)
+            left_out = never_starting_caution(never, len(scaled), site.name, configuration.policies)
+        if not len(fitted):
+            raise engine.InvalidWorkload("No task is left to play.")
+    with blaming("estimates"):
+        if run_time_model(configuration) is None:
+            generator = np.random.default_rng([configuration.seed, len(fitted)])
+            fitted = replace_estimates(fitted, configuration.estimates, generator)
     found = (left_out, beginning_caution(begun, configuration.policies))
     return Adapted(fitted, begun.rows[rows], scaled, rows, tuple(one for one in found if one))
