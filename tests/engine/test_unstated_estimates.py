@@ -1,14 +1,16 @@
 """What is said of tasks that state no estimate, with and without a site that gives them a time limit."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
-from scheduler_sim.engine.kernels.site.asks import asks, given_times
+from scheduler_sim.engine.kernels.site.asks import Asks, asks, given_times
 from scheduler_sim.engine.measuring.cautions import Unstated, told_without_estimates
 from scheduler_sim.engine.policies import parse_policies
-from scheduler_sim.engine.sites import Site
+from scheduler_sim.engine.sites import Scheduling, Site
 from scheduler_sim.engine.workloads.workload import Workload
 
 DAY = {"name": "day", "is_default": True, "default_time": 3600}
@@ -21,13 +23,14 @@ def parted(*partitions: dict[str, Any]) -> Site:
     return Site.from_json({"name": "s", "groups": [{"hosts": "n1", "cores": 2}], "partitions": list(partitions)})
 
 
-def tasks(*queues: str, stated: float = np.nan) -> Workload:
+def tasks(*queues: str, stated: float = np.nan, groups: Sequence[str] | None = None) -> Workload:
     n = len(queues)
     return Workload.from_columns(
         arrival_time=np.arange(n, dtype=float),
         runtime=[60.0] * n,
         cpus=[1] * n,
         queue=list(queues),
+        group=groups or [""] * n,
         duration_estimate=[stated, *[np.nan] * (n - 1)],
     )
 
@@ -67,8 +70,25 @@ def test_part_of_the_tasks_have_neither() -> None:
     found = told(tasks("day", "free", "day,free"), "fcfs+easy", parted(DAY, FREE))
     assert found.kind == "perfect_estimates"
     assert found.text == (
-        f"{PERFECT}; fcfs+easy plan with the default or largest time of their partitions for 1 of them, and with the "
-        "true run times for the other 2."
+        f"{PERFECT}; fcfs+easy plan with the default or largest time of their partitions for 1 of them, with that in "
+        "some partitions and the true run times in the others for 1, and with the true run times for the other 1."
+    )
+    assert told(tasks("day,free", "day, free"), "fcfs+easy", parted(DAY, FREE)).text == (
+        f"{PERFECT}; fcfs+easy plan with the default or largest time of their partitions in some of these and the true "
+        "run times in the others for 2 of them."
+    )
+
+
+def test_a_site_that_plans_nothing_only_checks_with_its_times() -> None:
+    site = msgspec.structs.replace(parted(DAY), scheduling=Scheduling(backfill=False))
+    time = "with the default or largest time of their partitions."
+    assert told(tasks("day"), "slurm", site) == Unstated(
+        "partition_estimates",
+        ["slurm"],
+        f"1 of 1 tasks state no estimate; slurm check reservations and limits {time}",
+    )
+    assert told(tasks("day"), "slurm,fcfs+easy", site).text.endswith(
+        f"; fcfs+easy plan, and slurm check reservations and limits {time}"
     )
 
 
@@ -86,11 +106,35 @@ def test_where_others_state_one_the_rest_is_counted() -> None:
 
 
 def test_a_partition_that_does_not_take_a_task_gives_it_nothing() -> None:
-    closed = {"name": "free", "denied_accounts": ["physics"]}
-    workload = tasks("day,free", "day,free")
-    assert given_times(workload, parted(DAY, FREE)).tolist() == [False, False]
-    closed_to_all = {"name": "free", "max_nodes": 0}
-    site = parted(DAY, closed_to_all)
-    assert given_times(workload, site).tolist() == [True, True]
-    assert asks(workload, site).limit.tolist() == [3600.0, 3600.0]
-    assert given_times(workload, parted(DAY, closed)).tolist() == [False, False]
+    workload = tasks("day,free", "day,free", groups=["physics", "law"])
+    every, some = given_times(workload, parted(DAY, FREE))
+    assert (every.tolist(), some.tolist()) == ([False, False], [True, True])
+    closed = parted(DAY, {"name": "free", "denied_accounts": ["physics"]})
+    every, some = given_times(workload, closed)
+    assert (every.tolist(), some.tolist()) == ([True, False], [False, True])
+    assert asks(workload, closed).limit.tolist() == [3600.0, 3600.0, 60.0]
+    # And where only those take it that give none, it is of neither.
+    every, some = given_times(workload, parted({**DAY, "denied_accounts": ["physics"]}, FREE))
+    assert (every.tolist(), some.tolist()) == ([False, False], [False, True])
+
+
+def test_asks_are_worked_out_only_where_the_partitions_of_a_task_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at = []
+
+    def counted(workload: Workload, site: Site) -> Asks:
+        looked_at.append(len(workload))
+        return asks(workload, site)
+
+    monkeypatch.setattr("scheduler_sim.engine.kernels.site.asks.asks", counted)
+    site = parted(DAY, WEEK, FREE)
+    assert given_times(tasks("day", "week,day", "free", "gone,day", ""), site)[0].tolist() == [
+        True,
+        True,
+        False,
+        True,
+        True,
+    ]
+    assert looked_at == []
+    # What states an estimate is not looked at.
+    assert given_times(tasks("day,free", "day,free", "day", stated=90.0), site)[1].tolist() == [False, True, False]
+    assert looked_at == [1]

@@ -42,27 +42,47 @@ def told_without_estimates(workload: Workload, policies: Sequence[Policy], site:
     if not using or not unknown:
         return None
     names = [policy.name for policy in using]
-    planning = [one.name for one in using if one.order.needs_site or one.backfill.uses_estimates]
+    planning = [one for one in using if one.order.needs_site or one.backfill.uses_estimates]
     ordering = [one.name for one in using if _orders_by_estimates(one)]
-    given = _given_times(workload, site) if site is not None and planning else 0
+    every, some = _given_times(workload, site) if site is not None and planning else (0, 0)
     counted = f"{unknown:,} of {len(workload):,} tasks state no estimate"
     if workload.perfect_estimates:
         kind, told = "perfect_estimates", "the true run times"
         opening = "Perfect estimates are assumed: no task states one"
     else:
         kind, told, opening = "unknown_estimates", "the largest one of their queue, or of the workload", counted
-    if not given:
+    if site is None or not (every or some):
         who = ", ".join(names)
         does = f", and {who} use" if workload.perfect_estimates else f"; {who} are told"
         return Unstated(kind, names, f"{opening}{does} {told}.")
-    plans = f"{', '.join(planning)} plan with the default or largest time of their partitions"
-    if given < unknown:
-        plans += f" for {given:,} of them, and with {told} for the other {unknown - given:,}"
-    elif not ordering:
+    if every == unknown and not ordering:
         kind, opening = "partition_estimates", counted
+    plans = f"{_planning(planning, site)} {_planned_with(unknown, every, some, told)}"
     if ordering:
         plans = f"{', '.join(ordering)} order them by {told}, and {plans}"
     return Unstated(kind, names, f"{opening}; {plans}.")
+
+
+def _planning(policies: Sequence[Policy], site: Site) -> str:
+    """Return which policies do what with the time limits of tasks: a site's scheduler may be told to plan nothing."""
+    checking = [one.name for one in policies if one.order.needs_site and not site.scheduling.backfill]
+    planning = [one.name for one in policies if one.name not in checking]
+    does = [f"{', '.join(planning)} plan"] if planning else []
+    return ", and ".join(does + ([f"{', '.join(checking)} check reservations and limits"] if checking else []))
+
+
+def _planned_with(unknown: int, every: int, some: int, told: str) -> str:
+    """Return for how many tasks without an estimate a partition's time is taken: all of theirs give one, or some."""
+    time = "the default or largest time of their partitions"
+    if every == unknown:
+        return f"with {time}"
+    parts = [f"with {time} for {every:,} of them"] if every else []
+    if some:
+        which = f"that in some partitions and {told}" if every else f"{time} in some of these and {told}"
+        parts.append(f"with {which} in the others for {some:,}{'' if every else ' of them'}")
+    if rest := unknown - every - some:
+        parts.append(f"with {told} for the other {rest:,}")
+    return ", and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
 
 
 def _orders_by_estimates(policy: Policy) -> bool:
@@ -70,13 +90,14 @@ def _orders_by_estimates(policy: Policy) -> bool:
     return policy.placement.uses_estimates or (policy.order.uses_estimates and not policy.order.needs_site)
 
 
-def _given_times(workload: Workload, site: Site) -> int:
-    """Return how many tasks get a time limit from their partitions that they do not state."""
+def _given_times(workload: Workload, site: Site) -> tuple[int, int]:
+    """Return how many tasks get a time limit that they do not state from all of their partitions, and from some."""
     if all(one.unstated_time is None for one in site.partitions):
-        return 0
+        return 0, 0
     from scheduler_sim.engine.kernels.site.asks import given_times
 
-    return int(given_times(workload, site).sum())
+    every, some = given_times(workload, site)
+    return int(every.sum()), int(some.sum())
 
 
 def impossible_starts(tasks: Workload, played: Workload, rows: IntArray, ground: Cluster | Site) -> str | None:

@@ -109,19 +109,42 @@ def asks(workload: Workload, site: Site, *, as_recorded: bool = False) -> Asks:
     return _expand(workload, site, entries, refusals, of_task, builder, people)
 
 
-def given_times(workload: Workload, site: Site) -> BoolArray:
-    """Return which tasks state no estimate and get a time limit from every partition in which they may run, shape (n,).
+def given_times(workload: Workload, site: Site) -> tuple[BoolArray, BoolArray]:
+    """Return which tasks state no estimate and get a time limit from every partition that takes them, and from some.
+
+    Which partitions take a task is worked out only where those that it names differ, since that takes long.
+
+    Args:
+        workload: tasks that all fit the site.
+
+    Returns:
+        Shape (n,) each; no task is of both.
 
     Raises:
         InvalidWorkload: as `asks`.
     """
-    asked = asks(workload, site)
-    lacks = np.array([one.unstated_time is None for one in site.partitions], bool)
-    of_kind = lacks[asked.kinds["part"]] if len(asked.kinds) else np.zeros(0, bool)
-    task = np.repeat(np.arange(len(workload)), np.diff(asked.first))
-    lacking = np.bincount(task[of_kind[asked.kind]], minlength=len(workload)) > 0
-    given: BoolArray = ~workload.estimate_known & ~lacking & (np.diff(asked.first) > 0)
-    return given
+    wanted = workload.requests if workload.requests is not None else Requests.blank(len(workload))
+    gives = np.array([one.unstated_time is not None for one in site.partitions], bool)
+    of_task, rows, _ = task_kinds(wanted.partitions.codes, workload.queue.codes)
+    named = [
+        gives[list(site.partitions_asked(partitions or queue))]
+        for partitions, queue in zip(
+            wanted.partitions.take(rows).texts(), workload.queue.take(rows).texts(), strict=True
+        )
+    ]
+    unknown = ~workload.estimate_known
+    every = unknown & np.array([one.all() for one in named], bool)[of_task]
+    some = unknown & np.array([one.any() for one in named], bool)[of_task] & ~every
+    differing = np.flatnonzero(some)
+    if len(differing):
+        asked = asks(workload.take(differing), site)
+        task = np.repeat(differing, np.diff(asked.first))
+        given = gives[asked.kinds["part"][asked.kind]]
+        taken = np.bincount(task, minlength=len(workload))
+        giving = np.bincount(task[given], minlength=len(workload))
+        every[differing] = ((giving > 0) & (giving == taken))[differing]
+        some[differing] = ((giving > 0) & (giving < taken))[differing]
+    return every, some
 
 
 def _rated(workload: Workload, site: Site) -> Labels:
