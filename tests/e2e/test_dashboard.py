@@ -261,8 +261,8 @@ def test_the_form_of_a_new_run_says_what_is_wrong(visit):
 
 def test_the_race_is_live_can_be_paused_and_ends_with_its_figures(visit, site):
     run = ("runsimulation", "--workload", "lublin", "--cluster", "hpc-64", "--policies", "fcfs,sjf+easy")
-    process = site.launch(*run, "--name", "race", "--rate", "60")
     one = visit(signed_in=True)
+    process = site.launch(*run, "--name", "race", "--rate", "60")
     try:
         for _ in range(120):
             one.open("/runs/?q=race")

@@ -81,7 +81,8 @@ def _lublin(page: Any) -> str:
 
 
 def test_a_site_is_edited_without_scripts(visit: Visits) -> None:
-    one = visit(java_script_enabled=False, signed_in=True)
+    one = visit(java_script_enabled=False)
+    one.sign_in()
     page = one.page
     page.goto("/sites/lab/edit/")
     page.get_by_role("button", name="One node more in group 1").click()
