@@ -5,8 +5,9 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from functools import cached_property
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -147,6 +148,14 @@ def site(browser: "Browser", tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 DESK: "ViewportSize" = {"width": 1280, "height": 720}
+USUAL_MEDIA: dict[str, Any] = {
+    "media": "screen",
+    "color_scheme": "light",
+    "reduced_motion": "no-preference",
+    "forced_colors": "none",
+    "contrast": "no-preference",
+}
+"""What a page is told it is shown on, where a test asks for nothing else."""
 
 
 class Visit:
@@ -162,6 +171,17 @@ class Visit:
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", self._note)
+        self._own_listeners = self._listeners()
+
+    def _listeners(self) -> Counter[str]:
+        # Playwright keeps them from its callers.
+        page = self.page._impl_obj
+        return Counter({str(event): len(page.listeners(event)) for event in page.event_names()})
+
+    @property
+    def is_listened_to(self) -> bool:
+        """Whether somebody else was still to be told of what the page does."""
+        return self._listeners() != self._own_listeners
 
     def _hear(self, message: "ConsoleMessage") -> None:
         if message.type == "error":
@@ -208,29 +228,25 @@ class Visits:
         self._browser, self._site = browser, site
         self._idle: list[Visit] = []
 
-    @cached_property
-    def _signed_in(self) -> list[Any]:
-        """What a browser keeps of the administrator, who signs in once."""
-        one = Visit(self._browser, self._site)
-        one.sign_in()
-        cookies: list[Any] = one.context.cookies()
-        one.context.close()
-        assert one.errors == []
-        return cookies
+    def take(self, *, cookies: Sequence[Any] = (), viewport: "ViewportSize" = DESK, **options: Any) -> Visit:
+        """Return a page on which nothing was opened, and nothing is remembered but these cookies.
 
-    def take(
-        self, *, signed_in: bool = False, color_scheme: Any = "light", viewport: "ViewportSize" = DESK, **options: Any
-    ) -> Visit:
-        """Return a page on which nothing was opened or remembered."""
+        Nothing is left open of one that cannot be made so.
+        """
+        media = {name: options.pop(name, usual) for name, usual in USUAL_MEDIA.items()}
         one = next((idle for idle in self._idle if idle.options == options), None)
         if one is None:
             one = Visit(self._browser, self._site, **options)
         else:
             self._idle.remove(one)
-        one.page.emulate_media(color_scheme=color_scheme)
-        one.page.set_viewport_size(viewport)
-        if signed_in:
-            one.context.add_cookies(self._signed_in)
+        try:
+            one.page.emulate_media(**media)
+            one.page.set_viewport_size(viewport)
+            if cookies:
+                one.context.add_cookies(cookies)
+        except BaseException:
+            one.context.close()
+            raise
         return one
 
     def give_back(self, one: Visit) -> None:
@@ -240,11 +256,15 @@ class Visits:
         """
         from playwright.sync_api import Error
 
+        if one.is_listened_to:
+            one.context.close()
+            return
         try:
             one.page.goto("/health")
             one.context.clear_cookies()
-            everything = {"origin": self._site.address, "storageTypes": "all"}
-            one.context.new_cdp_session(one.page).send("Storage.clearDataForOrigin", everything)
+            session = one.context.new_cdp_session(one.page)
+            session.send("Storage.clearDataForOrigin", {"origin": self._site.address, "storageTypes": "all"})
+            session.detach()
         except Error:
             one.context.close()
         else:
@@ -258,16 +278,27 @@ def visits(browser: "Browser", site: Site) -> Visits:
     return Visits(browser, site)
 
 
+@pytest.fixture(scope="package")
+def administrator(browser: "Browser", site: Site) -> list[Any]:
+    """Give the cookies of the administrator, who signs in once; where that fails, so does all that asks for it."""
+    one = Visit(browser, site)
+    with closing(one.context):
+        one.sign_in()
+        assert one.errors == []
+        return list(one.context.cookies())
+
+
 @pytest.fixture
-def visit(visits: Visits) -> Iterator[Callable[..., Visit]]:
+def visit(visits: Visits, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visit]]:
     """Give a maker of visits; afterwards none of them may have shown an error.
 
     It takes the page to begin with, if any, whether the administrator is signed in, and what a browser is told.
     """
     made: list[Visit] = []
 
-    def make(path: str = "", **options: Any) -> Visit:
-        one = visits.take(**options)
+    def make(path: str = "", *, signed_in: bool = False, **options: Any) -> Visit:
+        cookies = request.getfixturevalue("administrator") if signed_in else ()
+        one = visits.take(cookies=cookies, **options)
         made.append(one)
         if path:
             one.open(path)

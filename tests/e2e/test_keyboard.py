@@ -51,16 +51,15 @@ def test_a_purchase_is_searched_by_keyboard(visit):
 def test_a_queue_is_forecast_and_a_trial_is_asked_for_by_keyboard(visit, queue):
     one = visit(signed_in=True)
     page = one.page
-    # The browser hands file choosers over while somebody listens; that must hold before the key is pressed.
-    page.on("filechooser", lambda _: None)
-    one.open("/forecasts/")
-    reach(page, 'a[href="/forecasts/new/"]')
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/forecasts/new/")
-    reach(page, "#site")
-    page.keyboard.type("lab")
-    reach(page, "#squeue")
+    # The browser hands a file chooser over while somebody waits for one; that must hold before the key is pressed.
     with page.expect_file_chooser() as chooser:
+        one.open("/forecasts/")
+        reach(page, 'a[href="/forecasts/new/"]')
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/forecasts/new/")
+        reach(page, "#site")
+        page.keyboard.type("lab")
+        reach(page, "#squeue")
         page.keyboard.press("Enter")
     chooser.value.set_files(queue)
     reach(page, "#at")
