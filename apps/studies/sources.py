@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,6 +13,7 @@ from scheduler_sim.engine.sampling import Arrivals, Draw
 
 _ORIGINS = ("stored", "file", "generate", "sample")
 _KEYS = {*_ORIGINS, "tasks", "parameters", "label", "draw", "arrivals"}
+_KEYS_NAMED = 10
 
 
 class InvalidStudy(InvalidField):
@@ -54,8 +56,18 @@ def mapping_of(what: str, value: Any, known: set[str]) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise InvalidStudy(f"{what} is not a mapping of names to values.")
     if unknown := sorted(str(key) for key in set(value) - known):
-        raise InvalidStudy(unknown_name(f"key of {what[0].lower()}{what[1:]}", unknown[0], sorted(known)))
+        raise InvalidStudy(_unknown_keys(f"{what[0].lower()}{what[1:]}", unknown, sorted(known)))
     return value
+
+
+def _unknown_keys(what: str, unknown: Sequence[str], known: list[str]) -> str:
+    """Return the sentence that refuses keys, each of the first with the nearest one that there is."""
+    if len(unknown) == 1:
+        return unknown_name(f"key of {what}", unknown[0], known)
+    nearest = {key: get_close_matches(key, known, n=1) for key in unknown[:_KEYS_NAMED]}
+    named = [f"{key!r}" + (f" (did you mean {near[0]}?)" if near else "") for key, near in nearest.items()]
+    more = f" and {len(unknown) - len(named):,} more" if len(unknown) > len(named) else ""
+    return f"There are no keys of {what} called {', '.join(named)}{more}. Valid names: {', '.join(known)}."
 
 
 def read_source(value: Any) -> Source:

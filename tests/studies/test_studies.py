@@ -330,6 +330,11 @@ def test_the_command_names_failed_runs_in_its_exit(tmp_path: Path) -> None:
         ({"sequential": {"minimum": 9, "maximum": 3}}, "minimum"),
         ({"typo": 1}, "There is no key of the study called 'typo'. Valid names: agent_"),
         ({"polices": "fcfs"}, "There is no key of the study called 'polices'. Did you mean policies"),
+        (
+            {"sede": 3, "polices": "fcfs", "zzz": 1},
+            r"no keys of the study called 'polices' \(did you mean policies\?\), 'sede' \(did .*\?\), 'zzz'. Valid",
+        ),
+        ({f"zz{number:02}": 1 for number in range(12)}, "called 'zz00', .*, 'zz09' and 2 more. Valid names: "),
         ({"workloads": [{"task": 5}]}, "key of a workload of the study called 'task'. Did you mean tasks"),
         ({"clusters": [{"clustr": "hpc-64"}]}, "key of a cluster of the study called 'clustr'. Did you mean cluster"),
         ({"sequential": {"minimun": 2}}, "key of sequential called 'minimun'. Did you mean minimum"),
