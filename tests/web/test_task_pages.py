@@ -63,18 +63,22 @@ def test_a_task_shows_what_policies_of_the_run_are_told(estimates, stated, kind,
 
 
 @pytest.mark.parametrize(
-    ("stated", "partitions", "told"),
+    ("policies", "stated", "partitions", "told"),
     [
-        ({"duration_estimate": 90.0}, "", "90.0 s"),
-        ({"queue": "day"}, "", "60.0 min, by its partition"),
-        ({}, "", "60.0 min, by its partition"),
-        ({"queue": "day"}, "week, day", "2.00 h or 60.0 min, by its partitions"),
-        ({"queue": "free"}, "", "60.0 s, as it runs"),
-        ({}, "day,free", ""),
-        ({"queue": "gone"}, "", "60.0 s, as it runs"),
+        (["fcfs"], {"duration_estimate": 90.0}, "", "90.0 s"),
+        (["fcfs"], {"queue": "day"}, "", "60.0 min, by its partition"),
+        (["slurm", "fcfs+easy"], {}, "", "60.0 min, by its partition"),
+        (["fcfs"], {"queue": "day"}, "week, day", "2.00 h or 60.0 min, by its partitions"),
+        (["sjf"], {"queue": "free"}, "", "60.0 s, as it runs"),
+        (["fcfs+easy"], {}, "day,free", ""),
+        (["fcfs"], {"queue": "gone"}, "", "60.0 s, as it runs"),
+        (["sjf", "fcfs"], {"queue": "day"}, "", "60.0 s, as it runs"),
+        (["sjf+easy"], {"queue": "day"}, "", "60.0 min, by its partition, in plans; 60.0 s, as it runs, in orders"),
+        (["sjf", "slurm"], {}, "day,free", "60.0 s, as it runs, in orders"),
+        (["gone", "oracle", "fcfs+easy"], {"queue": "day"}, "", "60.0 min, by its partition"),
     ],
 )
-def test_a_task_of_a_site_shows_what_its_partition_gives_where_it_states_nothing(stated, partitions, told):
+def test_a_task_of_a_site_shows_what_its_partition_gives_where_it_states_nothing(policies, stated, partitions, told):
     described = [
         {"name": "free"},
         {"name": "day", "is_default": True, "default_time": 3600, "max_time": 86_400},
@@ -82,8 +86,9 @@ def test_a_task_of_a_site_shows_what_its_partition_gives_where_it_states_nothing
     ]
     document = {"name": "parted", "groups": [{"hosts": "n1", "cores": 4}], "partitions": described}
     site, _ = site_store(site=Site.from_json(document))
-    configuration = {"policies": ["fcfs"], "site": site.reference}
-    run = Run(configuration=configuration, site=site, cautions=[{"kind": "perfect_estimates"}])
+    configuration = {"policies": policies, "site": site.reference}
+    cautions = [{"kind": "perfect_estimates"}]
+    run = Run(configuration=configuration, policies=policies, site=site, cautions=cautions)
     workload = Workload.objects.create(name="of one", source="csv", task_count=1)
     task = Task.objects.create(workload=workload, task_id=1, arrival_time=0, runtime=60, size=1, **stated)
     if partitions:

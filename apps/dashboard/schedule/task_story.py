@@ -19,6 +19,7 @@ from scheduler_sim.display.formatting import duration
 from scheduler_sim.engine import Cluster, parse_policy
 from scheduler_sim.engine.codes import CONSERVATIVE, EASY, NOT_PLANNED
 from scheduler_sim.engine.errors import InvalidPolicy
+from scheduler_sim.engine.measuring.cautions import orders_by_estimates, plans_by_estimates
 from scheduler_sim.engine.policies.order import changes_widths
 from scheduler_sim.engine.workloads.estimates import Estimates
 
@@ -193,12 +194,32 @@ def told(run: Run, task: Task) -> str:
         return duration(estimates.factor * task.runtime)
     if task.duration_estimate is not None:
         return duration(task.duration_estimate)
-    if (of_site := _told_on_site(run, task)) is not None:
-        return of_site
     cautions = {caution["kind"] for caution in run.cautions}
     if "perfect_estimates" in cautions:
-        return f"{duration(task.runtime)}, as it runs"
-    return "the largest of its queue or of all" if "unknown_estimates" in cautions else ""
+        elsewhere = f"{duration(task.runtime)}, as it runs"
+    else:
+        elsewhere = "the largest of its queue or of all" if "unknown_estimates" in cautions else ""
+    of_site = _told_on_site(run, task)
+    if of_site is None:
+        return elsewhere
+    plans, orders = _uses_of_estimates(run)
+    if not (orders and elsewhere):
+        return of_site
+    if not plans:
+        return elsewhere
+    return "; ".join(filter(None, (of_site and f"{of_site}, in plans", f"{elsewhere}, in orders")))
+
+
+def _uses_of_estimates(run: Run) -> tuple[bool, bool]:
+    """Return whether some policy of a run plans with estimates, and whether one orders by them."""
+    policies = []
+    for name in run.policies:
+        try:
+            policies.append(parse_policy(name))
+        except InvalidPolicy:
+            continue  # A learned order whose model is gone.
+    policies = [one for one in policies if not one.clairvoyant]
+    return any(map(plans_by_estimates, policies)), any(map(orders_by_estimates, policies))
 
 
 def _told_on_site(run: Run, task: Task) -> str | None:

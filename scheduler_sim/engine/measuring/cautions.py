@@ -42,8 +42,8 @@ def told_without_estimates(workload: Workload, policies: Sequence[Policy], site:
     if not using or not unknown:
         return None
     names = [policy.name for policy in using]
-    planning = [one for one in using if one.order.needs_site or one.backfill.uses_estimates]
-    ordering = [one.name for one in using if _orders_by_estimates(one)]
+    planning = [one for one in using if plans_by_estimates(one)]
+    ordering = [one.name for one in using if orders_by_estimates(one)]
     every, some = _given_times(workload, site) if site is not None and planning else (0, 0)
     counted = f"{unknown:,} of {len(workload):,} tasks state no estimate"
     if workload.perfect_estimates:
@@ -85,7 +85,12 @@ def _planned_with(unknown: int, every: int, some: int, told: str) -> str:
     return ", and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
 
 
-def _orders_by_estimates(policy: Policy) -> bool:
+def plans_by_estimates(policy: Policy) -> bool:
+    """Tell whether a policy plans with estimates, for which a site's partitions may give a time instead."""
+    return policy.order.needs_site or policy.backfill.uses_estimates
+
+
+def orders_by_estimates(policy: Policy) -> bool:
     """Tell whether a policy looks at estimates beside its plans; a site's own scheduler orders by its priorities."""
     return policy.placement.uses_estimates or (policy.order.uses_estimates and not policy.order.needs_site)
 
