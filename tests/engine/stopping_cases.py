@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 
 from scheduler_sim.engine import Options, Simulation
-from scheduler_sim.engine.contract import ENDINGS
+from scheduler_sim.engine.contract import ENDINGS, REASONS
 from scheduler_sim.engine.kernels.core import state
 from scheduler_sim.engine.kernels.core.rules import Rules
 from scheduler_sim.engine.kernels.stopping.kernel import StoppingKernel
@@ -42,6 +42,10 @@ def draw(seed, policy):
     """Return a workload, a cluster, options and the rules of a case."""
     workload, cluster, generator = _tasks_and_nodes(seed, 0.5 if policy.placement.name in WHOLE_SIDES else 0.0)
     generator = deepcopy(generator)
+    if policy.preemption.name != "none":
+        # Long enough that tasks which come later find others running in their way.
+        lengths = {name: 4.0 * getattr(workload, name) for name in ("runtime", "duration_estimate")}
+        workload = replace(workload, **lengths)
     if policy.preemption.name == "suspend":
         groups = tuple(replace(group, memory_mb=None) for group in cluster.groups)
         cluster = replace(cluster, groups=groups)
@@ -60,9 +64,9 @@ def draw(seed, policy):
         rules["write"] = float(generator.choice([0.0, 0.25, 0.5]))
         rules["read"] = float(generator.choice([0.0, 0.5]))
         rules["growth"] = float(generator.choice([1.0, 1.0, 2.0]))
-    if chosen[3] < 0.7:
-        for _ in range(int(generator.integers(1, 6))):
-            begin = float(generator.integers(0, 160)) / 8
+    if chosen[3] < 0.9:
+        for _ in range(int(generator.integers(4, 13))):
+            begin = float(generator.integers(0, 112)) / 8
             length = float(generator.integers(0, 80)) / 8
             rules["outages"].append((begin, begin + length, int(generator.integers(0, cluster.nodes))))
     options = Options(
@@ -119,7 +123,7 @@ def random_openings(arrival, generator):
 
 
 def compare(policy, seed, *, pauses=False, power=""):
-    """Play a case by the kernel and by the reference; return how many attempts were written, None for no tasks.
+    """Play a case by the kernel and by the reference; return why each written attempt ended, None for no tasks.
 
     Args:
         pauses: tasks run only in random spans.
@@ -171,4 +175,4 @@ def compare(policy, seed, *, pauses=False, power=""):
         assert (outcome.node[row], outcome.device[row]) == (node, device), seed
     order = sorted(range(len(workload)), key=lambda row: (expected.finish[row], row))
     assert outcome.completion_order.tolist() == order, seed
-    return len(attempts)
+    return [REASONS[code] for code in attempts.reason.tolist()]

@@ -35,7 +35,7 @@ STOPPING = (
 def test_attempts_are_those_of_the_reference(policy):
     pauses = "~" not in policy
     found = [compare(parse_policy(policy), seed, pauses=pauses, power=POWER[seed % 3]) for seed in range(CASES)]
-    assert sum(bool(count) for count in found) > 0.2 * CASES, "hardly any task had several attempts"
+    assert sum(bool(reasons) for reasons in found) > 0.4 * CASES, "hardly any task had several attempts"
 
 
 def drawn(seed, policy):
@@ -66,6 +66,14 @@ def drawn(seed, policy):
     return Simulation(workload, cluster, policy, seed=seed, options=options, signals=signals), rules
 
 
+def lasting(spells):
+    """Return the spells of some length in order.
+
+    Of a node that sleeps and wakes at once attempts do not tell whether it slept between two starts of an instant.
+    """
+    return sorted(spell for spell in spells if spell[1] < spell[3])
+
+
 @pytest.mark.parametrize("policy", ["sjf+list~checkpoint", "sjf+easy~requeue", "wait_awhile(delay=0.005)+list"])
 def test_what_is_drawn_by_attempts_idle_asleep_and_waking_nodes_is_that_of_a_fine_integration(policy):
     step, woken, several = 1 / 64, 0, 0
@@ -85,7 +93,7 @@ def test_what_is_drawn_by_attempts_idle_asleep_and_waking_nodes_is_that_of_a_fin
         assert spans(simulation.attempts()) == sorted(told), seed
         rest = Rest.of(simulation)
         found_spells = zip(rest.awake_node, rest.asleep_start, rest.waking_start, rest.waking_end, strict=False)
-        assert sorted(found_spells) == sorted(expected.woken), seed
+        assert lasting(found_spells) == lasting(expected.woken), seed
         woken, several = woken + len(expected.woken), several + len(told)
         begin, end = whole_run(workload, [outcome])
         end += 7.0
@@ -118,7 +126,7 @@ def test_what_is_drawn_by_attempts_idle_asleep_and_waking_nodes_is_that_of_a_fin
             ("over_cap_time", busy + idle > signals["power_cap"].at(times) + 1e-9),
         ):
             assert getattr(found, name) == pytest.approx(np.bincount(window, watts * step, 2), abs=1e-6), (seed, name)
-        assert found.wakes.sum() == len(expected.woken), seed
+        assert found.wakes.sum() == len(rest.awake_node), seed
         energy, _ = energy_and_cost(simulation, np.arange(len(workload)))
         assert energy.sum() == pytest.approx(busy.sum() * step, abs=1e-6), seed
     assert woken > CASES

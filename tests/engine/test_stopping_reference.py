@@ -31,6 +31,9 @@ CASES = depth.cases(12, "REFERENCE_CASES")
 
 COLUMNS = ("ready_time", "start_time", "finish_time", "node", "device", "gpu_fraction", "completion_order")
 
+GIVING_WAY = {"suspended", "requeued"}
+"""Why attempts end that neither fail nor use up their estimate."""
+
 FIRST = ("fcfs", "fcfs+list", "fcfs+easy", "fcfs+conservative")
 """What `registered_policies` leaves to other tests."""
 
@@ -81,14 +84,16 @@ def some():
 @pytest.mark.parametrize("policy", some())
 def test_tasks_that_fail_time_out_and_go_on_are_played_as_the_reference_says(policy):
     found = [compare(parse_policy(policy), seed) for seed in depth.in_turn(policy, CASES, WORLDS)]
-    assert sum(count is not None for count in found) > 0.8 * CASES
-    assert sum(bool(count) for count in found) > 0.1 * CASES, "hardly any task had several attempts"
+    assert sum(reasons is not None for reasons in found) > 0.8 * CASES
+    assert sum(bool(reasons) for reasons in found) > 0.25 * CASES, "hardly any task had several attempts"
 
 
 @pytest.mark.parametrize("policy", stopping())
 def test_waiting_tasks_stop_running_ones_as_the_reference_says(policy):
     found = [compare(parse_policy(policy), seed) for seed in depth.in_turn(policy, 2 * CASES, 2 * WORLDS)]
-    assert sum(bool(count) for count in found) > 0.2 * CASES, "hardly any task had several attempts"
+    assert sum(bool(reasons) for reasons in found) > 0.4 * len(found), "hardly any task had several attempts"
+    given_way = sum(bool(GIVING_WAY.intersection(reasons or ())) for reasons in found)
+    assert given_way > 0.05 * len(found), "hardly any task gave way to one that waited"
 
 
 PAUSED = ("fcfs", "fcfs+list", "fcfs+easy", "fcfs+conservative", "fcfs+list@best_fit")
@@ -98,7 +103,8 @@ PAUSED = ("fcfs", "fcfs+list", "fcfs+easy", "fcfs+conservative", "fcfs+list@best
 @pytest.mark.parametrize("policy", PAUSED)
 def test_tasks_that_stop_at_times_of_their_own_are_played_as_the_reference_says(policy):
     found = [compare(parse_policy(policy), seed, pauses=True) for seed in range(2 * CASES)]
-    assert sum(bool(count) for count in found) > 0.5 * CASES, "hardly any task had several attempts"
+    given_way = sum(bool(GIVING_WAY.intersection(reasons or ())) for reasons in found)
+    assert given_way > 0.5 * len(found), "hardly any task stopped at a time of its own"
 
 
 @pytest.mark.parametrize("policy", some())
@@ -143,7 +149,7 @@ def test_steps_and_a_buffer_that_fills_change_nothing():
         whole = played(kernel(simulation, rules))
         assert_steps_change_nothing(kernel(simulation, rules), len(workload), 1.5, whole)
         several += len(whole[1]) > 1
-    assert several > CASES / 5
+    assert several > CASES / 2
 
 
 @pytest.mark.parametrize("policy", ["sjf~suspend", "sjf+list~requeue", "fcfs", "saf+list", "wfp3~requeue"])
