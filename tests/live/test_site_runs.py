@@ -8,6 +8,7 @@ from threading import Event
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 from django.db.models import ProtectedError
@@ -25,6 +26,7 @@ from apps.tasks.models import Site, Workload
 from apps.tasks.sites.services import site_delete, site_store
 from apps.tasks.stored_tasks import load_tasks
 from scheduler_sim.engine import sites
+from scheduler_sim.engine.library.playing import play
 from tests.files import written
 from tests.web.conftest import client_that_controls_runs
 
@@ -276,6 +278,14 @@ def test_tasks_without_an_estimate_are_planned_by_their_partitions_time(trace: P
     (caution,) = document("--workload", trace, "--site", "tiny", "--policies", "fcfs+easy")["cautions"]
     assert (caution["kind"], caution["policies"]) == ("perfect_estimates", ["fcfs+easy"])
     assert caution["text"].endswith("for 4 of them, and with the true run times for the other 1.")
+    # When they were expected to end is not told at an instant, however it is found.
+    stored = Run.objects.get()
+    ends = {one["expected_until"] for one in instant_document(run_instant(stored, 4.0, "fcfs+easy"))["running"]}
+    assert ends == {None}
+    tasks = load_tasks(workload_id=stored.workload_id).workload
+    played = play(tasks, tiny.as_site(), "fcfs+easy,sjf")
+    assert np.isnan(played.state(4.0, "fcfs+easy").expected_until).all()
+    assert played.state(4.0, "sjf").expected_until.tolist() == [100.0, 101.0, 53.0, 14.0]
     # By the run times it would end long before task 1 at 100, and begin beside it at 4; by an hour each it would not.
     assert placed("fcfs+easy")[5] == (101.0, 1)
 

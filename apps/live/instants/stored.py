@@ -12,6 +12,7 @@ from apps.live.play.configuration import RunConfiguration
 from apps.live.play.electricity import series_on_clock
 from apps.live.play.options import InvalidOption
 from apps.live.play.preparation import prepare_tasks
+from apps.live.play.sites import played_site
 from apps.results.errors import RunStateError
 from apps.results.models import Attempt, GangBlock, Run, SchedulerResult, Stretch
 from apps.tasks.models import Task
@@ -23,6 +24,7 @@ from scheduler_sim.engine.contract import Attempts, Outcome
 from scheduler_sim.engine.errors import EngineError
 from scheduler_sim.engine.gangs import Gangs
 from scheduler_sim.engine.instant import NotExplained, Schedule, happened
+from scheduler_sim.engine.measuring.cautions import partitions_tell
 from scheduler_sim.engine.policies import changes_widths
 from scheduler_sim.engine.series import Signals
 from scheduler_sim.engine.whatif import scale_load
@@ -335,7 +337,9 @@ class StoredInstants:
             return played, np.zeros(len(played), bool)
         if asked.kind != "trace":
             played = replace_estimates(played, asked, np.random.default_rng(0))
+        policy = resolve_policy(self.scheduler, self.configuration.models)
         perfect = any(caution["kind"] == "perfect_estimates" for caution in self.run.cautions)
+        perfect = perfect and not partitions_tell(policy, played_site(self.configuration))
         if perfect:
             played = replace(
                 played, duration_estimate=np.where(played.estimate_known, played.duration_estimate, played.runtime)

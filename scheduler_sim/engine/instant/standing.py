@@ -12,6 +12,7 @@ from scheduler_sim.engine.codes import MILLI
 from scheduler_sim.engine.contract import Attempts, Options, Outcome
 from scheduler_sim.engine.formulas import hybrid_sides, played_runtime, split_time
 from scheduler_sim.engine.gangs import Gangs
+from scheduler_sim.engine.measuring.cautions import partitions_tell
 from scheduler_sim.engine.policies import Policy, Scores
 from scheduler_sim.engine.series import Signals
 from scheduler_sim.engine.simulation import Simulation
@@ -75,15 +76,17 @@ class Schedule:
     @classmethod
     def of(cls, simulation: Simulation) -> Self:
         """Return what a simulation that was played to its end has made of its tasks."""
+        tasks = simulation.workload
+        by_partition = partitions_tell(simulation.policy, simulation.site)
         return cls(
-            workload=simulation.workload,
+            workload=tasks,
             cluster=simulation.cluster,
             policy=simulation.policy,
             options=simulation.options,
             outcome=simulation.outcome(),
             attempts=simulation.attempts(),
-            # A predictor tells others as time goes on.
-            estimates_known=np.full(len(simulation.workload), simulation.predictor is None),
+            # A predictor tells others as time goes on; which partition's time holds depends on where a task is put.
+            estimates_known=(tasks.estimate_known | (not by_partition)) & (simulation.predictor is None),
             whole=True,
             seed=simulation.seed,
             gangs=simulation.gangs() if simulation.keep_gangs else None,

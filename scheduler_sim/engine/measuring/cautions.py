@@ -63,6 +63,16 @@ def told_without_estimates(workload: Workload, policies: Sequence[Policy], site:
     return Unstated(kind, names, f"{opening}; {plans}.")
 
 
+def partitions_tell(policy: Policy, site: Site | None) -> bool:
+    """Tell whether what a policy is told of a task without an estimate is left to its partitions, if they give a time.
+
+    What one orders by, too, it is told as elsewhere.
+    """
+    if site is None or not plans_by_estimates(policy) or orders_by_estimates(policy):
+        return False
+    return any(one.unstated_time is not None for one in site.partitions)
+
+
 def _planning(policies: Sequence[Policy], site: Site) -> str:
     """Return which policies do what with the time limits of tasks: a site's scheduler may be told to plan nothing."""
     checking = [one.name for one in policies if one.order.needs_site and not site.scheduling.backfill]
