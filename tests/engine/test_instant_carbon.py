@@ -35,27 +35,43 @@ def carbon_policies(*, thorough: bool = THOROUGH) -> list[str]:
     ] + ["lowest_slot(delay=0.003,noise=0.5)+easy"]
 
 
-def carbon(step: float, values: tuple[float, ...], generator: np.random.Generator) -> Signals:
-    """Return a series of 40 steps of `step` seconds from 0 on, which begins anew in their midst.
+PERIOD = 4.9
+"""Seconds after which the series of every fourth run begins anew, and did twice when its tasks come."""
 
-    Between its last and its first steps it has long ones: an order reads all steps of two days at each instant.
+
+def carbon(seed: int, values: tuple[float, ...], generator: np.random.Generator) -> Signals:
+    """Return a series: of two short steps in one run of four, and else one of 40 that begins anew in their midst.
+
+    Between the last and the first of the 40 are long ones: an order reads all steps of two days at each instant, so
+    that only few runs have a series of short ones alone.
     """
+    if seed % 4 == 3:
+        # Dear first, when most of the tasks come.
+        two = StepSeries(np.array([0.0, 2.7]), np.array([values[2], values[0]]), PERIOD, "repeat")
+        return Signals({"carbon": two})
+    step = 1.7
     end, begin = 20 * step, 20 * step - 6_000.0
     first = begin + step * np.arange(20)
     times = np.concatenate((first, np.linspace(begin + end, 0.0, 20, endpoint=False), step * np.arange(20)))
     return Signals({"carbon": StepSeries(times, generator.choice(values, len(times)), end, "repeat")})
 
 
+def coming_late(workload: Workload, seed: int) -> Workload:
+    """Return tasks that come only when a series of two steps has begun anew twice."""
+    return replace(workload, arrival_time=workload.arrival_time + 2 * PERIOD) if seed % 4 == 3 else workload
+
+
 @pytest.mark.parametrize("on_pool", [True, False])
 @pytest.mark.parametrize("policy", carbon_policies())
 def test_what_waits_for_cleaner_electricity_does_so_until_it_is_let_go(policy: str, on_pool: bool) -> None:
-    waited, seen = 0, Seen(policy.replace("(delay=0.003)", ""), "both", "pool" if on_pool else "nodes")
+    waited, late, seen = 0, 0, Seen(policy.replace("(delay=0.003)", ""), "both", "pool" if on_pool else "nodes")
     for seed in seen.seeds():
         workload, cluster, options = random_pool_case(seed) if on_pool else crowded_case(seed)
         if not len(workload):
             continue
+        workload = coming_late(workload, seed)
         generator = np.random.default_rng(seed)
-        signals, parsed = carbon(1.7, (50.0, 100.0, 300.0, 310.0), generator), parse_policy(policy)
+        signals, parsed = carbon(seed, (50.0, 100.0, 300.0, 310.0), generator), parse_policy(policy)
         log = GangLog()
         simulation = Simulation(
             workload, cluster, parsed, seed=seed, options=options, signals=signals, on_pieces=log.add
@@ -78,7 +94,8 @@ def test_what_waits_for_cleaner_electricity_does_so_until_it_is_let_go(policy: s
             there = standing(schedule, time).waiting
             assert held == {int(row): let_go[row] for row in there if let_go[row] > found.time}
             waited += len(held)
-    assert waited
+            late += len(held) * (seed % 4 == 3)
+    assert waited > late > 0
 
 
 def stopping_policies(*, thorough: bool = THOROUGH) -> list[str]:
@@ -89,11 +106,12 @@ def stopping_policies(*, thorough: bool = THOROUGH) -> list[str]:
 
 @pytest.mark.parametrize("policy", stopping_policies())
 def test_what_stops_while_electricity_is_dear_waits_for_its_next_span(policy: str) -> None:
-    stopped, seen = 0, Seen(policy.replace("(delay=0.003)", ""), "both", "pool", 2 * CASES * OF_EACH_RUN)
+    stopped, late, seen = 0, 0, Seen(policy.replace("(delay=0.003)", ""), "both", "pool", 2 * CASES * OF_EACH_RUN)
     for seed in seen.seeds():
         workload, cluster, options = random_pool_case(seed)
+        workload = coming_late(workload, seed)
         generator = np.random.default_rng(seed)
-        signals, parsed = carbon(1.0, (50.0, 100.0, 300.0), generator), parse_policy(policy)
+        signals, parsed = carbon(seed, (50.0, 100.0, 300.0), generator), parse_policy(policy)
         simulation = Simulation(workload, cluster, parsed, seed=seed, options=options, signals=signals)
         again = Simulation(workload, cluster, parsed, seed=seed, options=options, signals=signals)
         simulation.advance()
@@ -109,7 +127,9 @@ def test_what_stops_while_electricity_is_dear_waits_for_its_next_span(policy: st
             assert held == {int(row): opens[row] for row in waiting if opens[row] > found.time}
             assert not any(one.verdict == "preempted" for one in found.decisions)
             stopped += sum(simulation.outcome().start_time[row] < found.time for row in held)
+            late += len(held) * (seed % 4 == 3)
     assert stopped
+    assert late
 
 
 def test_without_its_series_an_order_by_carbon_is_not_explained() -> None:
