@@ -18,7 +18,7 @@ def pool(processors: int, cpu_speed: float = 1.0) -> Cluster:
 
 
 @cache
-def pool_orders() -> list[str]:
+def pool_orders() -> tuple[str, ...]:
     """Return the names of every registered order that scores tasks by base and slope alone."""
     probe = Workload.from_columns(arrival_time=[0.0, 1.0], runtime=[1.0, 2.0])
     names = []
@@ -29,7 +29,7 @@ def pool_orders() -> list[str]:
             continue
         if scores.kind == STATIC and scores.not_before is None and np.isfinite(scores.base).all():
             names.append(order.name)
-    return names
+    return tuple(names)
 
 
 BACKFILL_NAMES = BACKFILLS.names()
