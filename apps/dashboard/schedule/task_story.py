@@ -196,18 +196,21 @@ def told(run: Run, task: Task) -> str:
         return duration(task.duration_estimate)
     cautions = {caution["kind"] for caution in run.cautions}
     if "perfect_estimates" in cautions:
-        elsewhere = f"{duration(task.runtime)}, as it runs"
+        elsewhere, tail = duration(task.runtime), ", as it runs"
     else:
-        elsewhere = "the largest of its queue or of all" if "unknown_estimates" in cautions else ""
-    of_site = _told_on_site(run, task)
-    if of_site is None:
-        return elsewhere
+        elsewhere, tail = "the largest of its queue or of all" if "unknown_estimates" in cautions else "", ""
+    limits = _limits_on_site(run, task)
+    if limits is None:
+        return elsewhere + tail
+    known = [limit for limit in limits if limit is not None]
+    # Where only some of its partitions give one, what it is told depends on where it is placed.
+    times = " or ".join(dict.fromkeys(map(duration, known))) if len(known) == len(limits) else ""
     plans, orders = _uses_of_estimates(run)
     if not (orders and elsewhere):
-        return of_site
+        return times and f"{times}, by its partition{'s'[: len(limits) > 1]}"
     if not plans:
-        return elsewhere
-    return "; ".join(filter(None, (of_site and f"{of_site}, in plans", f"{elsewhere}, in orders")))
+        return elsewhere + tail
+    return f"{times} in plans, {elsewhere} in orders" if times else f"{elsewhere} in orders"
 
 
 def _uses_of_estimates(run: Run) -> tuple[bool, bool]:
@@ -222,23 +225,14 @@ def _uses_of_estimates(run: Run) -> tuple[bool, bool]:
     return any(map(plans_by_estimates, policies)), any(map(orders_by_estimates, policies))
 
 
-def _told_on_site(run: Run, task: Task) -> str | None:
-    """Return what a site's partitions give a task that states nothing, empty where that is not told.
-
-    None without a site, and where they give nothing.
-    """
+def _limits_on_site(run: Run, task: Task) -> list[float | None] | None:
+    """Return what each partition of a site gives a task that states nothing; None without a site, or if none does."""
     site = None if run.site_id is None else played_site(RunConfiguration.from_json(run.configuration))
     if site is None:
         return None
     names = TaskRequest.objects.filter(task_id=task.pk).values_list("partitions", flat=True).first() or task.queue
-    asked = [site.partitions[number] for number in site.partitions_asked(names)]
-    limits = [one.unstated_time for one in asked]
-    known = [limit for limit in limits if limit is not None]
-    if not known:
-        return None
-    if len(known) < len(limits):
-        return ""
-    return f"{' or '.join(dict.fromkeys(map(duration, known)))}, by its partition{'s'[: len(asked) > 1]}"
+    limits = [site.partitions[number].unstated_time for number in site.partitions_asked(names)]
+    return limits if any(limit is not None for limit in limits) else None
 
 
 def _widths(run: Run, task: Task, attempts: list[Attempt], clock: Clock) -> tuple[list[Width], int]:
