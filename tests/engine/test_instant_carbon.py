@@ -45,7 +45,7 @@ def carbon(seed: int, values: tuple[float, ...], generator: np.random.Generator)
     Between the last and the first of the 40 are long ones: an order reads all steps of two days at each instant, so
     that only few runs have a series of short ones alone.
     """
-    if seed % 4 == 3:
+    if seed % 4 == 0:
         # Dear first, when most of the tasks come.
         two = StepSeries(np.array([0.0, 2.7]), np.array([values[2], values[0]]), PERIOD, "repeat")
         return Signals({"carbon": two})
@@ -58,7 +58,7 @@ def carbon(seed: int, values: tuple[float, ...], generator: np.random.Generator)
 
 def coming_late(workload: Workload, seed: int) -> Workload:
     """Return tasks that come only when a series of two steps has begun anew twice."""
-    return replace(workload, arrival_time=workload.arrival_time + 2 * PERIOD) if seed % 4 == 3 else workload
+    return replace(workload, arrival_time=workload.arrival_time + 2 * PERIOD) if seed % 4 == 0 else workload
 
 
 @pytest.mark.parametrize("on_pool", [True, False])
@@ -94,8 +94,8 @@ def test_what_waits_for_cleaner_electricity_does_so_until_it_is_let_go(policy: s
             there = standing(schedule, time).waiting
             assert held == {int(row): let_go[row] for row in there if let_go[row] > found.time}
             waited += len(held)
-            late += len(held) * (seed % 4 == 3)
-    assert waited > late > 0
+            late += len(held) * (seed % 4 == 0)
+    assert waited >= late > 0
 
 
 def stopping_policies(*, thorough: bool = THOROUGH) -> list[str]:
@@ -127,7 +127,7 @@ def test_what_stops_while_electricity_is_dear_waits_for_its_next_span(policy: st
             assert held == {int(row): opens[row] for row in waiting if opens[row] > found.time}
             assert not any(one.verdict == "preempted" for one in found.decisions)
             stopped += sum(simulation.outcome().start_time[row] < found.time for row in held)
-            late += len(held) * (seed % 4 == 3)
+            late += len(held) * (seed % 4 == 0)
     assert stopped
     assert late
 
