@@ -70,7 +70,7 @@ def draw(seed, policy):
             length = float(generator.integers(0, 80)) / 8
             rules["outages"].append((begin, begin + length, int(generator.integers(0, cluster.nodes))))
     options = Options(
-        conservative_depth=2 if seed % 5 == 4 else None,
+        conservative_depth=(None, 1, 1, None, 2)[seed % 5],
         split_model=("concurrent", "sequential")[seed % 2],
         kill_at_estimate=rules["limit"] != "run",
     )

@@ -144,7 +144,9 @@ def test_a_task_that_waits_to_go_on_neither_runs_nor_has_finished():
     [
         ("rr(quantum=2,restart_overhead=3)", {}, "would make no progress"),
         ("rr(quantum=2)", {"restart_overhead": Overhead.read("2")}, "would make no progress"),
+        ("rr(quantum=2,restart_overhead=1)", {"checkpoints": Checkpoints(5.0, read=1.0)}, "a start costs 2 s"),
         ("las(limits=8/9,promote=1,restart_overhead=4)", {}, "would make no progress"),
+        ("las(limits=8/9,promote=1,restart_overhead=1)", {"checkpoints": Checkpoints(5.0, read=3.0)}, "costs 4 s"),
         ("sjf~checkpoint", {}, "the run must say how often"),
     ],
 )

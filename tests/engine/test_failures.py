@@ -1,6 +1,7 @@
 """Failures, repairs and checkpoints: schedules made elsewhere, Daly's expected efficiency, what is refused."""
 
 import json
+from contextlib import nullcontext
 from math import sqrt
 
 import numpy as np
@@ -216,3 +217,13 @@ def test_what_can_never_go_well_is_refused_before_anything_runs():
     drained = Cluster("drained", (NodeGroup("node", count=2, cores=1, outages=(Outage(1.0, 2.0, 1),)),))
     with pytest.raises(EngineError, match="outages that kill"):
         play(workload, drained, "srtf")
+
+
+@pytest.mark.parametrize(("write", "read", "is_refused"), [(600.0, 300.0, False), (600.0, 600.0, True)])
+def test_what_is_done_anew_after_a_failure_is_work_up_to_a_checkpoint_writing_and_reading_it(write, read, is_refused):
+    """Of failures every 100 s on average twenty pass in 2,000 s; 1,000 s of work lie between two checkpoints."""
+    group = NodeGroup("node", count=1, cores=1, failures=FailureModel(mean_hours=100 / 3600))
+    workload = Workload.from_columns(arrival_time=[0.0], runtime=[1e6])
+    options = Options(checkpoints=Checkpoints(1000.0, write=write, read=read))
+    with pytest.raises(EngineError, match="needs up to 2200 s without") if is_refused else nullcontext():
+        Simulation(workload, Cluster("often", (group,)), policy_of("fcfs"), options=options)

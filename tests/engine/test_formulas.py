@@ -1,11 +1,15 @@
 """Time, energy and cost of split tasks, checked against the formulas by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from scheduler_sim.engine import Options, Simulation, Workload, parse_policy
+from scheduler_sim.engine import Cluster, NodeGroup, Options, Simulation, Workload, parse_policy
 from scheduler_sim.engine.clusters.presets import load_cluster
 from scheduler_sim.engine.measuring.usage import Usage, Used, energy_and_cost
+from scheduler_sim.engine.policies.placement import ChoiceContext
+from scheduler_sim.engine.policies.thrift import thriftiest
 
 
 def apart(split_model, policy, n=200):
@@ -73,3 +77,31 @@ def test_a_sequential_task_pays_for_what_it_holds_and_burns_for_what_it_uses():
     prices = group.usd_per_core_hour + group.usd_per_gpu_hour
     np.testing.assert_allclose(cost, prices * held / 3600, rtol=1e-6)
     assert (energy < (group.cpu_busy_watts + group.gpu_busy_watts) * held).all()
+
+
+def thrifty(aim, groups, *, hybrid, split_model="concurrent"):
+    """Return the group and the fraction that are best for one task of 4 s, which a GPU does no faster."""
+    workload = Workload.from_columns(
+        arrival_time=[0.0], runtime=[4.0], cpus=[1], gpus=[int(hybrid)], hybrid=[hybrid], compute_intensity=[0.0]
+    )
+    generator = np.random.default_rng(0)
+    cluster = Cluster("tied", groups)
+    chosen = thriftiest(ChoiceContext(workload, cluster, workload.runtime, split_model, generator), aim)
+    assert chosen.group is not None
+    return chosen.group.tolist(), chosen.fraction.tolist()
+
+
+@pytest.mark.parametrize("aim", ["cost", "energy"])
+def test_of_choices_that_cost_alike_the_faster_is_taken_then_the_lower_group_then_the_lower_fraction(aim):
+    slow, fast = (
+        NodeGroup(f"of {speed}", 1, 1, cpu_speed=speed, usd_per_core_hour=speed, cpu_busy_watts=speed)
+        for speed in (1.0, 2.0)
+    )
+    # Half as long at twice the price.
+    assert thrifty(aim, (slow, fast), hybrid=False) == ([1], [0.0])
+    assert thrifty(aim, (fast, slow), hybrid=False) == ([0], [0.0])
+    assert thrifty(aim, (slow, fast, replace(fast, name="another")), hybrid=False) == ([1], [0.0])
+    # On devices for nothing: at once half on each, and one after the other however it is split.
+    free = NodeGroup("free", 1, 1, gpus=1)
+    assert thrifty(aim, (free, replace(free, name="another")), hybrid=True) == ([0], [0.5])
+    assert thrifty(aim, (free, replace(free, name="another")), hybrid=True, split_model="sequential") == ([0], [0.0])

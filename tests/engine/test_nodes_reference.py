@@ -185,7 +185,7 @@ def random_case(seed):
     options = Options(
         split_model=("concurrent", "sequential")[seed % 2],
         kill_at_estimate=seed % 3 == 0,
-        conservative_depth=2 if seed % 5 == 4 else None,
+        conservative_depth=(None, 1, 1, None, 2)[seed % 5],
     )
     return workload, cluster, options
 
@@ -230,3 +230,14 @@ def test_what_changes_while_it_waits_cannot_be_reserved_for(policy):
     workload, cluster, options = random_case(0)
     with pytest.raises(InvalidPolicy):
         Simulation(workload, cluster, parse_policy(policy), options=options)
+
+
+@pytest.mark.parametrize(("depth_of_plan", "last"), [(None, 2.0), (1, 15.0)])
+def test_conservative_with_a_depth_reserves_on_nodes_for_the_first_tasks_only(depth_of_plan, last):
+    """The first fills a node; on the other the last fits in before the third, unless it must wait for its turn."""
+    workload = Workload.from_columns(arrival_time=[0, 0, 1, 2], runtime=[100, 10, 5, 8], cpus=[4, 3, 4, 1])
+    options, cluster = Options(conservative_depth=depth_of_plan), Cluster("two", (NodeGroup("node", 2, 4),))
+    simulation = Simulation(workload, cluster, parse_policy("fcfs+conservative"), options=options)
+    assert isinstance(simulation.kernel, ClusterKernel)
+    simulation.advance()
+    assert simulation.outcome().start_time.tolist() == [0.0, 0.0, 10.0, last]
