@@ -108,11 +108,12 @@ class RaceKind(RunKind):
         return reverse("run-detail", args=[job.outcome.get("rounds", [job.subject_id])[-1]])
 
     def work(self, job: Job) -> str | None:
-        """Play rounds until one of them does not finish."""
+        """Play rounds until one of them does not finish, or the race is stopped when one just has."""
         from apps.live.play.races import race_play
         from apps.live.wire.publisher import Publisher
 
-        return race_play(job, lambda: [Publisher()]).status
+        last = race_play(job, lambda: [Publisher()])
+        return Job.Status.STOPPED if last.status == Run.Status.FINISHED else last.status
 
     def verdict(self, job: Job) -> str | None:
         """Return nothing: that a round is over does not end the race."""

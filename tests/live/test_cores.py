@@ -19,6 +19,7 @@ from apps.results.models import Attempt, Run, SchedulerResult
 from apps.tasks.services import workload_generate
 from scheduler_sim import engine
 from scheduler_sim.engine.clusters.presets import load_cluster
+from tests.live.live_site import PATIENCE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -80,15 +81,21 @@ def test_rows_are_handed_over_policy_by_policy_in_the_order_in_which_tasks_finis
 def test_policies_play_on_so_many_threads_and_none_runs_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     names: set[str] = set()
     inner = Player.advance
+    together = threading.Barrier(1)
 
     def advance(player: Player, **limits: Any) -> None:
-        names.add(threading.current_thread().name)
+        if (name := threading.current_thread().name) not in names:
+            names.add(name)
+            together.wait(PATIENCE)
         inner(player, **limits)
         assert player.simulation.done or player.simulation.clock <= limits["until_time"]
 
     monkeypatch.setattr(Player, "advance", advance)
     Runner(make_run(cores=1)).play()
     assert len(names) == 1
+    names.clear()
+    # None of them does the work of both before the other has begun.
+    together = threading.Barrier(2)
     Runner(make_run(cores=2)).play()
     assert len(names) == 2
 

@@ -1,16 +1,20 @@
 """Races without end that are started from the form and over the API: rounds follow until one is stopped."""
 
 from collections.abc import Callable
+from io import StringIO
+from threading import Event
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
 from django.test import Client
 from rest_framework.test import APIClient
 
 from apps.live.models import SimulationState
 from apps.live.play import races
 from apps.live.play.launch import run_command
+from apps.live.play.runner import Runner
 from apps.results.models import Run
 from scheduler_sim.background import services
 from scheduler_sim.background.models import Job
@@ -39,7 +43,7 @@ def plays(monkeypatch: pytest.MonkeyPatch, rounds: int, seen: Callable[[Run], No
 
     class Played:
         def __init__(self, run: Run, **_: Any) -> None:
-            self.run = run
+            self.run, self.stop_requested = run, Event()
 
         def play(self) -> None:
             self.run.begin()
@@ -92,6 +96,27 @@ def test_a_race_that_is_to_stop_plays_no_further_round(control: APIClient, monke
     assert job_run(Job.objects.get()).status == Job.Status.STOPPED
     assert [run.status for run in Run.objects.order_by("pk")] == ["finished", "stopped"]
     assert len(played) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_signal_at_a_round_s_very_end_ends_the_race(monkeypatch: pytest.MonkeyPatch, control: APIClient) -> None:
+    inner = Runner.play
+
+    def play(runner: Runner) -> None:
+        inner(runner)
+        runner.stop_requested.set()
+
+    monkeypatch.setattr(Runner, "play", play)
+    with pytest.raises(
+        CommandError, match=r"^Stopped\. short round 1 had finished when the word to stop came\.$"
+    ) as told:
+        call_command(
+            "runsimulation", continuous=True, name="short", policies="greedy", round_tasks=20, stdout=StringIO()
+        )
+    assert told.value.returncode == 130
+    control.post("/api/v1/runs/", ASKED, format="json")
+    assert job_run(Job.objects.get()).status == Job.Status.STOPPED
+    assert [run.status for run in Run.objects.all()] == ["finished", "finished"]
 
 
 def test_only_the_newest_rounds_are_kept(control: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ class ContinuousRace:
         model, parameters: of the generator.
         tasks_per_round: how many tasks a round holds.
         cluster, configuration: as for any run; round i is generated with the seed + i.
-        play: plays a run to its end.
+        play: plays a run to its end, and tells whether it was asked to stop, be it when all had been played.
         after_round: called with a round that finished, for example to train learned policies on it.
         rounds_kept: finished rounds that stay in the database.
     """
@@ -41,14 +41,14 @@ class ContinuousRace:
     tasks_per_round: int
     cluster: engine.Cluster
     configuration: RunConfiguration
-    play: Callable[[Run], None]
+    play: Callable[[Run], bool]
     after_round: Callable[[Run], None]
     parameters: Mapping[str, Any] = field(default_factory=dict)
     rounds_kept: int = ROUNDS_KEPT
     made: set[int] = field(default_factory=set, init=False)
 
     def run(self, first: Run | None = None) -> Run:
-        """Play rounds until one of them does not finish, and return that one.
+        """Play rounds until one of them does not finish or was asked to stop too late for that, and return that one.
 
         Args:
             first: the first round, where it is stored already.
@@ -56,11 +56,13 @@ class ContinuousRace:
         finished: list[Run] = []
         for number in count(1):
             played = first if first is not None and number == 1 else self.round(number)
-            self.play(played)
+            is_last = self.play(played)
             if played.status != Run.Status.FINISHED:
                 return played
             finished.append(played)
             self.after_round(played)
+            if is_last:
+                return played
             while len(finished) > self.rounds_kept:
                 self._forget(finished.pop(0))
         raise AssertionError("unreachable: counting never ends")

@@ -48,7 +48,7 @@ def race_start(
 
 
 def race_play(job: Job, observers: Callable[[], Sequence[Observer]]) -> Run:
-    """Play a race until one of its rounds does not finish, and return that one.
+    """Play a race until one of its rounds does not finish or was asked to stop too late, and return that one.
 
     Args:
         observers: returns those of a round.
@@ -65,7 +65,7 @@ def race_goes_on(run: Run) -> int | None:
     return None if newest == run.pk else newest
 
 
-def _race(arguments: dict[str, Any], play: Callable[[Run, int], None] = lambda _run, _kept: None) -> ContinuousRace:
+def _race(arguments: dict[str, Any], play: Callable[[Run, int], bool] = lambda _run, _kept: False) -> ContinuousRace:
     race = ContinuousRace(
         name=arguments["name"],
         model=arguments["model"],
@@ -78,12 +78,12 @@ def _race(arguments: dict[str, Any], play: Callable[[Run, int], None] = lambda _
     return race
 
 
-def _play(run: Run, job: Job, rounds_kept: int, observers: Sequence[Observer]) -> None:
+def _play(run: Run, job: Job, rounds_kept: int, observers: Sequence[Observer]) -> bool:
     job.refresh_from_db(fields=["stop_requested"])
     if job.stop_requested:
         # The word to stop may have come when a round was at its end, which then finished.
         run.stop()
-        return
+        return True
     rounds = [*job.outcome.get("rounds", ()), run.pk][-rounds_kept - 1 :]
     job.outcome = {"rounds": rounds}
     job.save(update_fields=["outcome"])
@@ -95,3 +95,4 @@ def _play(run: Run, job: Job, rounds_kept: int, observers: Sequence[Observer]) -
             runner.play()
     finally:
         logs.run_id.reset(named)
+    return runner.stop_requested.is_set()

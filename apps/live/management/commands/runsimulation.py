@@ -64,6 +64,9 @@ Examples:
   manage.py runsimulation --resume 12
 """
 
+STOPPED_CODE = 130
+"""What a shell tells of a command that Ctrl-C has ended."""
+
 
 class Command(ExplainedCommand):
     """Play a workload through scheduling policies on a simulated cluster and store every placement."""
@@ -129,8 +132,10 @@ class Command(ExplainedCommand):
         if options["continuous"]:
             race = self._race(options)
             audit.record(audit.Action.START, "race", called=race.name)
-            race.run()
-            return
+            last = race.run()
+            raise CommandError(
+                f"Stopped. {last.name} had finished when the word to stop came.", returncode=STOPPED_CODE
+            )
         manifest = manifest_read(options["manifest"]) if options["manifest"] else None
         run = self._existing(options) or (self._again(manifest, options) if manifest else self._new(options))
         if run.status != Run.Status.FINISHED:
@@ -256,7 +261,8 @@ class Command(ExplainedCommand):
             }
         )
 
-    def _play(self, run: Run) -> None:
+    def _play(self, run: Run) -> bool:
+        """Play a run; return whether it was asked to stop when it had come to its end."""
         named = logs.run_id.set(str(run.pk))
         if not kernel_files.KernelCache.is_any_kept():
             self.console.print("Compiling the simulation kernels: this happens once and takes some seconds.")
@@ -283,8 +289,9 @@ class Command(ExplainedCommand):
             raise CommandError(
                 f"Stopped. {run.rows_written:,} of {run.rows_expected:,} placements of run {run.pk} ({run.name}) are "
                 f"kept; go on with: manage.py runsimulation --resume {run.pk}",
-                returncode=130,
+                returncode=STOPPED_CODE,
             )
+        return runner.stop_requested.is_set()
 
     def _print(self, run: Run, options: dict[str, Any]) -> None:
         if options["csv"]:
