@@ -114,7 +114,8 @@ def test_groups_are_sorted_and_added_up_in_the_order_of_their_values(seed: int, 
     assert list(zip(major.tolist(), minor.tolist(), strict=True)) == sorted(plain)
     expected = np.array([plain[pair] for pair in sorted(plain)]).reshape(-1, 2)
     assert np.column_stack([sums, counts]).tobytes() == expected.tobytes()
-    for numbers in (group, group.astype(np.int32), *([group.astype(np.int16)] if groups == 3 else [])):
+    given: list[Any] = [group, group.astype(np.int32), *([group.astype(np.int16)] if groups == 3 else [])]
+    for numbers in given:
         assert group_sum(numbers, values, groups).tobytes() == np.bincount(group, values, groups).tobytes()
         assert group_count(numbers, groups).tolist() == np.bincount(group, minlength=groups).tolist()
 
